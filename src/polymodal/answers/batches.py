@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sized
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from polymodal.answers.answered import AnsweredRows, answer_columns, require_finite
 from polymodal.answers.base import Decoder
 from polymodal.data.readers.saved_settings import values_of
 from polymodal.data.row_dataset import RowDataset
 from polymodal.data.row_processor import RowProcessor
 from polymodal.data.targets import TargetReader
-from polymodal.errors import PolymodalError, Problem, option
 from polymodal.evaluation.metrics.metrics import evaluate
+
+__all__ = [
+    "AnsweredRows", "Answerer", "Measure", "answer_frame", "answer_types", "batch_rows", "batches_of", "bytes_of_row",
+    "require_finite",
+]  # fmt: skip
 
 MOST_BYTES = 2**30
 """Limit for the media tensors of one batch: a run, maybe from a stranger, sets the size of its pictures."""
-
-
-@dataclass
-class AnsweredRows:
-    """The rows of one batch and the answers to them.
-
-    Attributes:
-        index: ``(batch,)`` the rows' indices in the table.
-        answers: By target ``(batch, classes)`` probabilities or ``(batch,)`` numbers.
-        present: ``(batch, inputs)`` bool, which inputs each row has.
-        targets: The true values by target; empty if they were not requested.
-        problems: Problems of the rows that could not be read, by index; their answers mean nothing.
-        weight: ``(batch,)`` how much each row counts; None where all count the same.
-    """
-
-    index: np.ndarray
-    answers: dict[str, np.ndarray]
-    present: np.ndarray
-    targets: dict[str, np.ndarray] = field(default_factory=dict)
-    problems: dict[int, list[Problem]] = field(default_factory=dict)
-    weight: np.ndarray | None = None
 
 
 class Answerer(Protocol):
@@ -87,26 +70,6 @@ def bytes_of_row(processor: RowProcessor) -> int:
     return sum(12 * values_of(reader.settings()) for reader in readers) or 1
 
 
-def require_finite(logits: Mapping[str, np.ndarray], precision: str) -> None:
-    """Refuse answers that are no numbers: the first class would be taken for the most likely one.
-
-    Raises:
-        PolymodalError: Saying in how many rows.
-    """
-    for name, values in logits.items():
-        broken = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())
-        if broken:
-            fix = (
-                f"Use {option('precision', 'fp32')}"
-                if precision != "fp32"
-                else "Fit again with a lower train.learning_rate"
-            )
-            raise PolymodalError(
-                f"{name}: the model's answers are not finite numbers in {broken} of {len(values)} rows "
-                f"({precision}). {fix}"
-            )
-
-
 def answer_frame(
     answerer: Answerer,
     batch: AnsweredRows,
@@ -127,16 +90,10 @@ def answer_frame(
         and ``<target>_high`` where there is an interval; ``missing`` (names of the inputs the row lacks)
         and ``no_input`` (it lacks all of them).
     """
-    columns: dict[str, Any] = {}
-    for name, decoder in answerer.decoders.items():
-        columns |= decoder.columns(name, batch.answers[name], probabilities)
+    columns = answer_columns(answerer.decoders, answerer.input_names, batch, probabilities)
+    for name in answerer.decoders:
         if targets and name in targets and name in columns:
             columns[name] = targets[name].answers(columns[name])
-    names = np.array(answerer.input_names, dtype=object)
-    patterns, pattern = np.unique(batch.present, axis=0, return_inverse=True)
-    lacking = np.array([", ".join(names[~row]) for row in patterns], dtype=object)
-    columns["missing"] = lacking[pattern.reshape(-1)]
-    columns["no_input"] = ~batch.present.any(axis=1)
     return pd.DataFrame(columns)
 
 

@@ -21,11 +21,10 @@ from huggingface_hub import constants
 from polymodal.data.readers import READERS, TextReader
 from polymodal.errors import RunError
 from polymodal.utils.atomic import write_text
+from polymodal.utils.checksums import CHECKSUMS, check_sums, digest_of
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonObject
 
-CHECKSUMS = "checksums.json"
-"""SHA-256 of each file that loading reads. It finds damage; whoever changes a file can change it too."""
 FOREIGN = ("adapter_config.json", "pytorch_model.bin", "model.safetensors.index.json")
 """Files that no run has and Transformers would read: pickled weights, or weights of another model."""
 ABOUT = ("metrics.json", "report.json", "compare.json", "explanations.json", "search.json", CHECKSUMS)
@@ -174,30 +173,6 @@ def write_sums(folder: Path, names: list[str]) -> None:
     write_text(folder / CHECKSUMS, json.dumps({"sha256": sums}, indent=2, ensure_ascii=False) + "\n")
 
 
-def check_sums(folder: Path) -> None:
-    """Check the files of a run against ``checksums.json``, if there is one.
-
-    Raises:
-        RunError: If a file has changed or is missing.
-    """
-    path = folder / CHECKSUMS
-    if not path.is_file():
-        return
-    sums = _content(path)
-    sums = sums.get("sha256") if isinstance(sums, dict) else None
-    if not isinstance(sums, dict):
-        raise RunError(f"{path}: holds no checksums. Copy the run again")
-    for name, expected in sums.items():
-        file = folder / name
-        if os.path.isabs(name) or ".." in Path(name).parts:
-            raise RunError(f"{path}: '{name}' is no file of the run. Copy the run again")
-        if not file.is_file():
-            raise RunError(f"{folder}: {name} is missing. Copy the run again, or fit again")
-        if digest_of(file) != expected:
-            fix = f"Copy the run again, or delete {CHECKSUMS} if you changed the file yourself"
-            raise RunError(f"{folder}: {name} is not as it was written (its SHA-256 differs). {fix}")
-
-
 def digest_of_run(folder: Path) -> str:
     """SHA-256 over all files that loading a run reads, in hexadecimal digits."""
     whole = hashlib.sha256()
@@ -205,12 +180,6 @@ def digest_of_run(folder: Path) -> str:
         if path.is_file() and path.name not in ABOUT:
             whole.update(f"{path.relative_to(folder).as_posix()} {digest_of(path)}\n".encode())
     return whole.hexdigest()
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_agreement(config: Any, processor: Any, folder: Path) -> None:

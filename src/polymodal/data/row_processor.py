@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,6 +26,8 @@ FILE = "processor_config.json"
 
 Row = dict[str, Any]
 """``index``, ``cells`` (what the processor keeps, by input) and ``targets`` of one row, maybe ``weight``."""
+LoadReader = Callable[[str, dict[str, Any], Path | None], Reader]
+"""See :func:`polymodal.data.readers.load_reader`."""
 
 
 class RowProcessor:
@@ -160,13 +162,25 @@ class RowProcessor:
         Raises:
             RunError: If there is no processor there.
         """
-        folder = local_folder(pretrained_model_name_or_path, **kwargs)
+        return cls.read_folder(local_folder(pretrained_model_name_or_path, **kwargs))
+
+    @classmethod
+    def read_folder(cls, folder: Path, load: LoadReader = load_reader) -> Self:
+        """Read back what :meth:`save_pretrained` wrote into a folder.
+
+        Args:
+            folder: Where it lies.
+            load: Makes a reader of its modality, its settings and the folder of its tokenizer or the like.
+
+        Raises:
+            RunError: If there is no processor there.
+        """
         try:
             content = read_json(folder / FILE)
             readers = []
             for index, entry in enumerate(content["readers"]):
                 part = folder / f"reader_{index}" if entry["part"] else None
-                readers.append(load_reader(entry["modality"], entry["settings"], part))
+                readers.append(load(entry["modality"], entry["settings"], part))
                 check_settings(entry["modality"], {"items": entry.get("items", MOST_ITEMS)})
                 readers[-1].items = entry.get("items", MOST_ITEMS)
             inputs = {entry["name"]: readers[entry["reader"]] for entry in content["inputs"]}

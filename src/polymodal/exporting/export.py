@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from polymodal.artifact.capabilities import Kind, fit_of_words
-from polymodal.errors import RunError, worded
+from polymodal.errors import ConfigError, RunError, option, worded
 from polymodal.exporting.formats import Exported, find_format, load_writer
 from polymodal.runs.core import AnyRun, RunBase
 from polymodal.runs.prediction_run import PredictionRun
@@ -21,30 +21,49 @@ def export(
     to: str,
     output: str | Path,
     inputs: Sequence[str] = (),
+    int8: bool = False,
+    rows: Any = None,
 ) -> Exported:
     """Write a run, or a part of it, in the format of another library.
 
     Args:
         run: A run, or its folder.
-        to: ``sentence-transformers`` or ``llava``: see :mod:`polymodal.exporting.sentence_transformers` and
-            :mod:`polymodal.exporting.llava`.
+        to: ``sentence-transformers``, ``llava`` or ``onnx``: see
+            :mod:`polymodal.exporting.sentence_transformers`, :mod:`polymodal.exporting.llava` and
+            :mod:`polymodal.exporting.onnx`.
         output: A folder that does not exist yet, or is empty.
         inputs: The inputs that are exported; by default all that the format can express.
+        int8: For ``onnx``: round the weights of matrix products to 8 bits.
+        rows: For ``onnx``: a table to compare the answers on; by default rows of noise.
 
     Raises:
-        ConfigError: If there is no such format, or its library is not installed.
+        ConfigError: If there is no such format, it has no such option, or its library is not installed.
         RunError: If the run cannot be read or expressed in the format, or the folder is not empty.
     """
     folder = Path(output)
     check_empty(folder)
     require_folder(folder)
+    options = chosen_options(to, {"int8": int8 or None, "rows": rows})
     with working("exporting"):
         writer = load_writer(to)
         loaded: AnyRun = RunBase.load(run, device="cpu") if isinstance(run, (str, Path)) else run
-        loaded = loaded.fused if isinstance(loaded, PredictionRun) else loaded
+        loaded = loaded.fused if isinstance(loaded, PredictionRun) and not find_format(to).whole else loaded
         check_kind(loaded, to)
         with quiet_libraries(), writing(folder):
-            return cast(Exported, writer.write(loaded, folder, inputs))
+            return cast(Exported, writer.write(loaded, folder, inputs, **options))
+
+
+def chosen_options(to: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are given, of those that a format has.
+
+    Raises:
+        ConfigError: If there is no such format, or it does not have one.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name in chosen:
+        if name not in find_format(to).options:
+            raise ConfigError(f"an export to {to} has no {option(name)}, which is for onnx. Leave it out")
+    return chosen
 
 
 def check_kind(run: AnyRun, to: str) -> None:

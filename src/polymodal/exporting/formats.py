@@ -17,23 +17,34 @@ class Format:
     Attributes:
         module: The module whose ``write(run, folder, inputs)`` writes it and returns an :class:`Exported`.
         words: Whether it is for generation runs; otherwise for prediction runs.
-        library: The additional library that the module imports, if any.
+        whole: Whether it takes a blend as a whole; otherwise its neural model.
+        options: What ``write`` takes besides, by name.
+        libraries: The additional libraries that the module imports, if any.
         extra: The extra of polymodal that installs this library.
     """
 
     module: str
     words: bool = False
-    library: str = ""
+    whole: bool = False
+    options: frozenset[str] = frozenset()
+    libraries: tuple[str, ...] = ()
     extra: str = ""
 
 
 FORMATS = {
     "sentence-transformers": Format(
         "polymodal.exporting.sentence_transformers",
-        library="sentence_transformers",
+        libraries=("sentence_transformers",),
         extra="sentence-transformers",
     ),
     "llava": Format("polymodal.exporting.llava", words=True),
+    "onnx": Format(
+        "polymodal.exporting.onnx",
+        whole=True,
+        options=frozenset({"int8", "rows"}),
+        libraries=("onnx", "onnxscript", "onnxruntime"),
+        extra="export",
+    ),
 }
 """Formats by the name that follows ``--to``."""
 
@@ -44,15 +55,17 @@ class Exported:
 
     Attributes:
         folder: Its folder.
-        inputs: By modality the input of the run that it has.
+        inputs: By modality the input of the run that it has; of several, the names with commas between.
         left_out: Inputs of the run that it does not have.
         usage: A line of Python that loads it.
+        notes: What was measured or is to be known, a line each.
     """
 
     folder: Path
     inputs: dict[str, str]
     left_out: list[str] = field(default_factory=list)
     usage: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def find_format(name: str) -> Format:
@@ -76,7 +89,7 @@ def load_writer(name: str) -> Any:
     try:
         return importlib.import_module(result.module)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != result.library:
+        if (error.name or "").partition(".")[0] not in result.libraries:
             raise
         fix = f"pip install -U 'polymodal[{result.extra}]'"
-        raise ConfigError(f"an export to {name} needs that library, or a newer one: {fix}") from None
+        raise ConfigError(f"an export to {name} needs another library, or a newer one: {fix}") from None

@@ -152,7 +152,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
     def embed(self, index: Tensor, inputs: Inputs) -> dict[str, EmbeddedInput]:
         """Encode and embed a batch: all steps before the fusion."""
         sequences, idle = self.encode(index, inputs)
-        return self.embedding(sequences, len(index), idle)
+        return self.embedding(sequences, index.shape[0], idle)
 
     def encode(
         self, index: Tensor, inputs: Inputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from polymodal.config import InputConfig
 from polymodal.data import media
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.readers.base import READERS, Reader, as_tensors
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content, KeptLength
 from polymodal.data.readers.items import shown_range, some_of
@@ -101,22 +101,22 @@ class AudioReader(Reader):
         """Silence."""
         return np.zeros(self.samples, dtype=np.float32)
 
+    def arrays(self, items: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """``length`` ``(items,)`` and ``waveform`` ``(items, samples)``, without an extractor."""
+        return {"length": _lengths(items), "waveform": self._pad(items)}
+
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """``length`` ``(items,)`` and ``waveform`` ``(items, samples)`` or the extractor's tensors."""
-        import torch
-
-        length = torch.tensor([len(item) for item in items])
-        if self.part is not None:
-            return {"length": length, **self._extract(items, self._extracted(int(length.max())))}
-        return {"length": length, "waveform": torch.from_numpy(self._pad(items))}
+        if self.part is None:
+            return super().collate(items)
+        return self._with_lengths(items, self._extracted(max(map(len, items))))
 
     def collate_dense(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """See :class:`Reader`."""
-        import torch
+        return self.collate(items) if self.part is None else self._with_lengths(items, self.samples)
 
-        if self.part is None:
-            return self.collate(items)
-        return {"length": torch.tensor([len(item) for item in items]), **self._extract(items, self.samples)}
+    def _with_lengths(self, items: Sequence[np.ndarray], samples: int) -> dict[str, Tensor]:
+        return as_tensors({"length": _lengths(items)}) | self._extract(items, samples)
 
     def _extracted(self, longest: int) -> int:
         """Samples of which features are computed; of Whisper's 30 seconds as many as hold the sound.
@@ -136,21 +136,27 @@ class AudioReader(Reader):
             waveform[index, : len(item)] = item
         return waveform
 
-    def _extract(self, items: Sequence[np.ndarray], samples: int) -> Mapping[str, Tensor]:
+    def _extract(self, items: Sequence[np.ndarray], samples: int) -> dict[str, Tensor]:
         """The output of the feature extractor for recordings padded to ``samples``."""
         names = self.part.model_input_names
         counts_samples = "input_values" in names or hasattr(self.part, "n_samples")
         if not counts_samples:  # its max_length would count frames: it gets recordings of one length
             padded = list(self._pad(items))
-            return self.part(padded, sampling_rate=self.rate, return_tensors="pt")
-        return self.part(
+            return dict(self.part(padded, sampling_rate=self.rate, return_tensors="pt"))
+        extracted = self.part(
             list(items), sampling_rate=self.rate, padding="max_length", max_length=samples,
             truncation=True, return_tensors="pt",
         )  # fmt: skip
+        return dict(extracted)
 
     def settings(self) -> Settings:
         """See :class:`Reader`."""
         return {"rate": self.rate, "seconds": self.seconds}
+
+
+def _lengths(items: Sequence[np.ndarray]) -> np.ndarray:
+    """``(items,)`` the samples of each, int64."""
+    return np.array([len(item) for item in items], dtype=np.int64)
 
 
 def fixed_seconds(part: Any) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -249,9 +249,13 @@ class Reader:
         """The reader itself; of one that joins several readers, the first of them."""
         return self
 
+    def arrays(self, items: Sequence[Any]) -> dict[str, np.ndarray]:
+        """What :meth:`collate` gives, as arrays: readers of ours make them without torch."""
+        raise TypeError(f"{type(self).__name__} has no arrays of its own")
+
     def collate(self, items: Sequence[Any]) -> dict[str, Tensor]:
         """Tensors of several items, by the names the encoder's ``forward`` takes."""
-        raise TypeError(f"{type(self).__name__} has no collate of its own")
+        return as_tensors(self.arrays(items))
 
     def collate_dense(self, items: Sequence[Any]) -> dict[str, Tensor]:
         """The same, padded to the longest that :meth:`read` keeps: of one shape in every batch."""
@@ -352,6 +356,13 @@ class Reader:
 READERS: Registry[type[Reader]] = MODALITIES
 """Readers by modality; other packages offer theirs as entry points of the group ``polymodal.modalities``."""
 READERS.base = Reader
+
+
+def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Arrays as tensors that share their memory."""
+    import torch
+
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def recognised(cells: Sequence[Any]) -> tuple[str, str] | None:

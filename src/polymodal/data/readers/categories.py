@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +19,6 @@ from polymodal.data.values.labels import frequent, label_vocabulary, read_labels
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.utils.records import Settings
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @READERS.register("categories")
@@ -142,14 +139,12 @@ class CategoriesReader(Reader):
         """No label."""
         return np.zeros(0, dtype=np.int64)
 
-    def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
+    def arrays(self, items: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """``value`` ``(items, categories + 1)``: the number of unknown labels, then 1 per known label."""
-        import torch
-
         value = np.zeros((len(items), len(self.categories) + 1), dtype=np.float32)
         for row, item in enumerate(items):
             np.add.at(value[row], item, 1.0)
-        return {"value": torch.from_numpy(value)}
+        return {"value": value}
 
     @classmethod
     def is_empty(cls, cell: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
@@ -15,7 +17,6 @@ from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from torch import Tensor
 
 
 @READERS.register("category")
@@ -69,11 +70,9 @@ class CategoryReader(Reader):
         """An unknown category."""
         return 0
 
-    def collate(self, items: Sequence[int]) -> dict[str, Tensor]:
+    def arrays(self, items: Sequence[int]) -> dict[str, np.ndarray]:
         """``value`` ``(items,)``."""
-        import torch
-
-        return {"value": torch.tensor(items, dtype=torch.long)}
+        return {"value": np.array(items, dtype=np.int64)}
 
     def settings(self) -> Settings:
         """See :class:`Reader`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +17,6 @@ from polymodal.data.values.dates import DAY, check_date_format, parse_dates, rea
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.data.values.numbers import bounded, mean_and_deviation
 from polymodal.utils.records import Settings
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 CALENDAR = ("days since 1970", "year", "month", "day of the month", "weekday")
 CLOCK = ("hour", "minute")
@@ -158,10 +155,8 @@ class DateReader(Reader):
         """The mean of the training dates."""
         return float(self.mean[0] * DAY)
 
-    def collate(self, items: Sequence[float]) -> dict[str, Tensor]:
+    def arrays(self, items: Sequence[float]) -> dict[str, np.ndarray]:
         """``value`` ``(items, features)``: the standardized numbers, days first, then sines and cosines."""
-        import torch
-
         numbers = calendar_numbers(np.asarray(items, dtype=np.float64), self.clock)
         scaled = np.clip((numbers - self.mean) / self.deviation, -self.FAR, self.FAR)
         turns = [
@@ -170,7 +165,7 @@ class DateReader(Reader):
             if name in CYCLES
         ]
         circles = [function(turn) for turn in turns for function in (np.sin, np.cos)]
-        return {"value": torch.from_numpy(np.column_stack([scaled, *circles])).float()}
+        return {"value": np.column_stack([scaled, *circles]).astype(np.float32)}
 
     @classmethod
     def is_empty(cls, cell: Any) -> bool:

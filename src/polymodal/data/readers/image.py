@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,9 +20,6 @@ from polymodal.data.readers.content import Content
 from polymodal.data.values.missing import Marks
 from polymodal.errors import ConfigError
 from polymodal.utils.records import Settings
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 LARGEST_SIDE, SMALLEST_SIDE = 96, 32
 LARGEST = 2**25
@@ -107,11 +104,9 @@ class ImageReader(Reader):
             return np.repeat(pixels[np.newaxis], 3, axis=0)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
-    def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
+    def arrays(self, items: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """``pixel_values`` ``(items, 3, height, width)``."""
-        import torch
-
-        return {"pixel_values": torch.from_numpy(np.stack(items))}
+        return {"pixel_values": np.stack(items)}
 
     def settings(self) -> Settings:
         """See :class:`Reader`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +18,6 @@ from polymodal.data.values.missing import Marks
 from polymodal.data.values.number_formats import number_format
 from polymodal.data.values.numbers import held_edges, mean_and_deviation, read_number
 from polymodal.utils.records import Settings
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @READERS.register("number")
@@ -111,16 +108,14 @@ class NumberReader(Reader):
         """The mean."""
         return self.mean
 
-    def collate(self, items: Sequence[float]) -> dict[str, Tensor]:
+    def arrays(self, items: Sequence[float]) -> dict[str, np.ndarray]:
         """``value`` ``(items, features)``: the standardized value, then how full each bin is."""
-        import torch
-
         numbers = np.clip(np.asarray(items, dtype=np.float64)[:, None], -self.MOST, self.MOST)
         edges = np.asarray(self.edges)
         with np.errstate(over="ignore"):  # what is divided by next to nothing is as far as can be
             value = np.clip((numbers - self.mean) / self.deviation, -self.FAR, self.FAR)
             code = np.clip((numbers - edges[:-1]) / np.diff(edges), 0, 1) if len(edges) > 1 else value[:, :0]
-        return {"value": torch.from_numpy(np.concatenate([value, code], axis=1)).float()}
+        return {"value": np.concatenate([value, code], axis=1).astype(np.float32)}
 
     @classmethod
     def is_empty(cls, cell: Any) -> bool:

@@ -11,7 +11,7 @@ from polymodal.config import InputConfig
 from polymodal.data.media.cells import MediaError, describe, filled_items
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.sequence import load_sequence
-from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.readers.base import READERS, Reader, as_tensors
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content, KeptLength, SizeFinding
 from polymodal.data.readers.items import shown_range, some_of
@@ -196,22 +196,20 @@ class SequenceReader(Reader):
         is_written = isinstance(cell, str) and written_list(cell) is not None
         return cell.encode("utf-8", "surrogatepass") if is_written else super().content(cell, root)
 
-    def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
+    def arrays(self, items: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """``steps`` ``(items, longest, features)``, zero behind each sequence; ``length`` ``(items,)``."""
         return self._pad(items, max(map(len, items)))
 
     def collate_dense(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """See :class:`Reader`."""
-        return self._pad(items, self.length)
+        return as_tensors(self._pad(items, self.length))
 
-    def _pad(self, items: Sequence[np.ndarray], longest: int) -> dict[str, Tensor]:
-        import torch
-
+    def _pad(self, items: Sequence[np.ndarray], longest: int) -> dict[str, np.ndarray]:
         length = [len(item) for item in items]
         steps = np.zeros((len(items), longest, self.features), dtype=np.float32)
         for index, item in enumerate(items):
             steps[index, : len(item)] = item
-        return {"length": torch.tensor(length), "steps": torch.from_numpy(steps)}
+        return {"length": np.array(length, dtype=np.int64), "steps": steps}
 
     def settings(self) -> Settings:
         """See :class:`Reader`."""

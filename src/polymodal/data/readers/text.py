@@ -11,7 +11,7 @@ import numpy as np
 
 from polymodal.data.media.cells import filled_items
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.readers.base import READERS, Reader, as_tensors
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content
 from polymodal.data.tables.lists import as_list
@@ -135,23 +135,21 @@ class TextReader(Reader):
         """See :class:`Reader`."""
         return _text(cell).encode("utf-8", "surrogatepass")
 
-    def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
+    def arrays(self, items: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """``input_ids`` and ``attention_mask``, both ``(items, longest)``."""
         return self._pad(items, max(max(map(len, items)), 1))
 
     def collate_dense(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """See :class:`Reader`."""
-        return self._pad(items, self.max_length)
+        return as_tensors(self._pad(items, self.max_length))
 
-    def _pad(self, items: Sequence[np.ndarray], longest: int) -> dict[str, Tensor]:
-        import torch
-
+    def _pad(self, items: Sequence[np.ndarray], longest: int) -> dict[str, np.ndarray]:
         ids = np.full((len(items), longest), self.part.pad_token_id or 0, dtype=np.int64)
         mask = np.zeros((len(items), longest), dtype=np.int64)
         for index, item in enumerate(items):
             ids[index, : len(item)], mask[index, : len(item)] = item, 1
         mask[:, 0] = 1  # a text without any token is still a text
-        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        return {"input_ids": ids, "attention_mask": mask}
 
     def settings(self) -> Settings:
         """See :class:`Reader`."""

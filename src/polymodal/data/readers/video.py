@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,9 +18,6 @@ from polymodal.data.readers.image import declared_size, shown_pixels, usual_side
 from polymodal.data.readers.items import shown_range
 from polymodal.errors import ConfigError
 from polymodal.utils.records import Settings
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 LARGEST_CLIP, USUAL_FRAMES = 64, 8
 """A clip costs as many pictures as it has frames."""
@@ -113,11 +110,9 @@ class VideoReader(Reader):
         pixels = np.asarray(self.part([image], return_tensors="np")["pixel_values"])
         return pixels.reshape(pixels.shape[-3:])
 
-    def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
+    def arrays(self, items: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """``pixel_values`` ``(items, frames, 3, height, width)``."""
-        import torch
-
-        return {"pixel_values": torch.from_numpy(np.stack(items))}
+        return {"pixel_values": np.stack(items)}
 
     def settings(self) -> Settings:
         """See :class:`Reader`."""

@@ -124,6 +124,10 @@ class TargetReader(ABC):
         """What :meth:`collate` gives, as an array; our own readers make it without torch."""
         return np.asarray(self.collate(values))
 
+    def values(self, cells: Sequence[Any]) -> list[Any]:
+        """What a head answers as a list of values of the labels' type; see :meth:`answers`."""
+        return list(cells)
+
     def answers(self, cells: Sequence[Any]) -> Sequence[Any] | pd.Series:
         """What a head answers, by the names of its classes, in the type of the labels.
 

@@ -74,11 +74,15 @@ class ClassTarget(TargetReader):
         """See :class:`TargetReader`; int64."""
         return np.array(values, dtype=np.int64)
 
+    def values(self, cells: Sequence[Any]) -> list[Any]:
+        """See :class:`TargetReader`."""
+        return [self.value_of.get(cell, cell) for cell in cells]
+
     def answers(self, cells: Sequence[Any]) -> Sequence[Any] | pd.Series:
         """See :class:`TargetReader`."""
         if not all(cell in self.value_of for cell in cells):
             return cells
-        return as_series([self.value_of[cell] for cell in cells], self.kind)
+        return as_series(self.values(cells), self.kind)
 
     def truth(self, values: pa.ChunkedArray) -> pd.Series:
         """See :class:`TargetReader`."""

@@ -80,11 +80,15 @@ class LabelsTarget(TargetReader):
         """See :class:`TargetReader`; float32."""
         return np.stack(values)
 
+    def values(self, cells: Sequence[Any]) -> list[Any]:
+        """See :class:`TargetReader`."""
+        return [[self.value_of.get(name, name) for name in cell] for cell in cells]
+
     def answers(self, cells: Sequence[Any]) -> Sequence[Any] | pd.Series:
         """See :class:`TargetReader`."""
         if not all(isinstance(cell, list) for cell in cells):
             return cells
-        return [[self.value_of.get(name, name) for name in cell] for cell in cells]
+        return self.values(cells)
 
     def truth(self, values: pa.ChunkedArray) -> pd.Series:
         """See :class:`TargetReader`."""

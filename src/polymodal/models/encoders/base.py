@@ -222,7 +222,7 @@ def encoder_settings(encoder: Encoder) -> Settings:
 
 def single_tokens(tokens: Tensor, row: Tensor) -> TokenSequence:
     """``tokens`` ``(items, width)`` as sequences of length one."""
-    mask = torch.ones(len(tokens), 1, dtype=torch.bool, device=tokens.device)
+    mask = torch.ones(tokens.shape[0], 1, dtype=torch.bool, device=tokens.device)
     return TokenSequence(tokens.unsqueeze(1), mask, row, (1,))
 
 
@@ -239,14 +239,16 @@ def pool_sequence(tokens: Tensor, mask: Tensor, limit: int) -> tuple[Tensor, Ten
     Returns:
         tokens ``(items, at most limit, width)`` and their mask.
     """
-    if tokens.shape[1] <= limit:
+    if torch.compiler.is_exporting():  # an exported graph has one branch, for every length
+        limit = torch.sym_min(limit, tokens.shape[1])
+    elif tokens.shape[1] <= limit:
         return tokens, mask
     length = mask.sum(dim=1, keepdim=True).clamp(min=1)  # (items, 1)
     index = torch.arange(tokens.shape[1], device=tokens.device).expand_as(mask)
     slot = torch.where(length > limit, index * limit // length, index).clamp(max=limit - 1)
     weight = mask.to(tokens.dtype)
-    count = tokens.new_zeros(len(tokens), limit).scatter_add(1, slot, weight)
-    total = tokens.new_zeros(len(tokens), limit, tokens.shape[2])
+    count = tokens.new_zeros(tokens.shape[0], limit).scatter_add(1, slot, weight)
+    total = tokens.new_zeros(tokens.shape[0], limit, tokens.shape[2])
     total = total.scatter_add(1, slot.unsqueeze(-1).expand_as(tokens), tokens * weight.unsqueeze(-1))
     return total / count.clamp(min=1).unsqueeze(-1), count > 0
 

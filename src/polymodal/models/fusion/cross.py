@@ -183,7 +183,7 @@ class PerceiverFusion(Fusion):
     def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
         """Fuse the embedded inputs; no tokens are returned, for the latents belong to no input."""
         tokens, mask, _ = join(embedded)
-        state = self.latents.expand(len(tokens), -1, -1).to(tokens.dtype)
+        state = self.latents.expand(tokens.shape[0], -1, -1).to(tokens.dtype)
         for read, own in zip(self.read, self.own, strict=True):
             state = own(read(state, tokens, mask))
         return FusedState(self.norm(state.mean(dim=1)))

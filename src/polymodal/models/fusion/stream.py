@@ -87,7 +87,7 @@ class BottleneckFusion(Fusion):
             tokens, mask = prepend(self.query[index : index + 1], embedded[name].tokens, embedded[name].mask)
             streams.append(tokens)
             masks.append(mask)
-        shared = self.bottleneck.expand(len(streams[0]), -1, -1)
+        shared = self.bottleneck.expand(streams[0].shape[0], -1, -1)
         for layer in self.layers:
             streams, shared = self._exchange(layer, streams, masks, shared)
         # The last bottleneck is pooled too: otherwise the weights that wrote it would have no gradient.
@@ -114,5 +114,5 @@ class BottleneckFusion(Fusion):
 
 def prepend(extra: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Prepend ``extra`` ``(1 or batch, n, width)`` to ``tokens`` ``(batch, length, width)``, unmasked."""
-    extra = extra.expand(len(tokens), -1, -1).to(tokens.dtype)
+    extra = extra.expand(tokens.shape[0], -1, -1).to(tokens.dtype)
     return torch.cat([extra, tokens], dim=1), torch.cat([mask.new_ones(extra.shape[:2]), mask], dim=1)

@@ -1,0 +1,138 @@
+"""From a run's model to a file of ONNX."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import onnxscript  # noqa: F401 - which torch's exporter imports
+import torch
+from onnx import load_model
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from torch import Tensor
+from torch.export import Dim, ExportedProgram
+
+from polymodal.errors import RunError
+from polymodal.exporting.onnx.graph import Example, Graph, example, input_entry
+from polymodal.runs.prediction_run import PredictionRun
+from polymodal.runtime.manifest import InputEntry
+
+ROUNDED = ("MatMul", "Gemm")
+"""Operations whose weights int8 rounds: convolutions are slower with such weights."""
+
+
+def convert(run: PredictionRun, path: Path) -> list[InputEntry]:
+    """Write the model of a run as one file.
+
+    Returns:
+        The inputs that it takes.
+
+    Raises:
+        RunError: If PyTorch cannot record the model, or not for any number of rows, or ONNX lacks an operation.
+    """
+    readers = run.processor.readers
+    entries = [input_entry(name, reader) for name, reader in readers.items()]
+    shown = example(entries, list(readers.values()))
+    graph = Graph(run.model, entries).eval()
+    program = _first_possible(run, [lambda: record(graph, shown), lambda: record(graph, shown.of_one_length())])
+    free = free_sizes(program)
+    if fixed := [name for name, own in zip(shown.names, free, strict=True) if not own[0]]:
+        reason = f"its model can be recorded for one number of rows alone (tensor {fixed[0]})"
+        raise RunError(f"{run.folder}: {reason}. Serve the run itself")
+    _first_possible(run, [lambda: save(program, shown.names, path)])
+    return shown.taken(entries, free)
+
+
+def _first_possible(run: PredictionRun, ways: Sequence[Callable[[], Any]]) -> Any:
+    """The result of the first of several ways that is possible.
+
+    Raises:
+        RunError: If none is.
+    """
+    for way in ways[:-1]:
+        try:
+            return way()
+        except Exception:  # noqa: S112 - of many classes without a common base; the last way is reported
+            continue
+    try:
+        return ways[-1]()
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        fix = "Fit with other encoders or another fusion, or serve the run itself"
+        raise RunError(f"{run.folder}: its model cannot be converted to ONNX ({reason}). {fix}") from error
+
+
+def record(graph: Graph, shown: Example) -> ExportedProgram:
+    """Record the graph with the dimensions that are free.
+
+    Raises:
+        Exception: Of many classes, if it cannot be recorded.
+    """
+    dims = [dict.fromkeys(free, Dim.AUTO) for free in shown.free]  # type: ignore[attr-defined]
+    with torch.no_grad(), _quiet():
+        program = torch.export.export(graph, (shown.tensors,), dynamic_shapes=(dims,), strict=False)
+        return program.run_decompositions(decompositions())
+
+
+def free_sizes(program: ExportedProgram) -> list[list[bool]]:
+    """Per tensor whether each of its dimensions is free in what was recorded."""
+    names = set(program.graph_signature.user_inputs)
+    nodes = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
+    return [[not isinstance(size, int) for size in node.meta["val"].shape] for node in nodes]
+
+
+def save(program: ExportedProgram, names: Sequence[str], path: Path) -> None:
+    """Write what was recorded as one file.
+
+    Raises:
+        Exception: Of many classes, if an operation has no counterpart in ONNX.
+    """
+    with _quiet():
+        made = torch.onnx.export(program, dynamo=True, input_names=list(names), verbose=False)
+        assert made is not None
+        made.save(path)
+
+
+def round_weights(path: Path) -> None:
+    """Write a model again with weights of matrix products in 8 bits; what they multiply is rounded as it comes."""
+    rounded = path.with_suffix(".rounded")
+    with _quiet():
+        quantize_dynamic(
+            load_model(path), rounded, op_types_to_quantize=list(ROUNDED), weight_type=QuantType.QInt8
+        )
+    rounded.replace(path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, the exporters' remarks on libraries that no run needs are not shown."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def decompositions() -> Any:
+    """How operations are written by others, also those that have no counterpart in ONNX."""
+    table = torch.export.default_decompositions()
+    table[torch.ops.aten._adaptive_avg_pool3d.default] = pool_clip_in_turn
+    return table
+
+
+def pool_clip_in_turn(features: Tensor, size: Sequence[int]) -> Tensor:
+    """Even means of ``(items, width, frames, rows, columns)``: over rows and columns, then over frames."""
+    frames, rows, columns = size
+    pool = torch.ops.aten._adaptive_avg_pool2d
+    pictures = pool(features.flatten(1, 2), (rows, columns)).unflatten(1, features.shape[1:3])
+    return pool(pictures.flatten(3, 4), (frames, rows * columns)).unflatten(3, (rows, columns))

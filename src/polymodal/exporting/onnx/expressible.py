@@ -1,0 +1,83 @@
+"""What an export to ONNX can hold: refused in one line before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from polymodal.answers.base import SavedDecoder
+from polymodal.data.readers import Reader, TextReader
+from polymodal.errors import RunError
+from polymodal.runs.prediction_run import PredictionRun
+from polymodal.runtime.manifest import is_saved
+from polymodal.runtime.tokenizer import FILE
+
+TRIED = ("", "A Flat, with 2 balconies; naïve ÅÜß…", "x" * 400, "ひらがな 漢字 🙂", "a b\tc\n" * 300)
+"""Texts that both tokenizers must write alike."""
+
+
+def check_expressible(run: PredictionRun) -> None:
+    """Refuse a run that an export to ONNX cannot hold.
+
+    Raises:
+        RunError: Naming what it cannot hold.
+    """
+    if not run.targets:
+        fix = "Fit one that has: polymodal fit TABLE --target COLUMN"
+        raise RunError(f"{run.folder}: has no targets, and onnx holds the answers to these alone. {fix}")
+    if run.blend is not None:
+        reason = "its answers are those of several models, of which onnx holds the neural one alone"
+        fix = f"Export that one: polymodal export {run.folder}/candidates/fused --to onnx"
+        raise RunError(f"{run.folder}: {reason}. {fix}")
+    for name, reader in run.reading.readers.items():
+        check_reader(run.folder, name, reader)
+    saved_decoders(run)
+
+
+def check_reader(folder: Path, name: str, reader: Reader) -> None:
+    """Refuse an input whose reader needs torch or Transformers.
+
+    Raises:
+        RunError: Naming the input.
+    """
+    kind = type(reader)
+    if kind.arrays is Reader.arrays:
+        raise RunError(f"{folder}: the reader of '{name}' ({kind.__name__}) makes no arrays without torch")
+    if kind.collate is not Reader.collate and reader.part is not None or (
+        reader.part is not None and reader.modality != TextReader.modality
+    ):
+        part = type(reader.part).__name__
+        fix = "Fit with an encoder from scratch for it, or serve the run itself"
+        raise RunError(f"{folder}: '{name}' is read by {part} of Transformers, which onnx does not hold. {fix}")
+    if reader.part is not None and getattr(reader.part, "backend_tokenizer", None) is None:
+        part = type(reader.part).__name__
+        raise RunError(f"{folder}: the tokenizer of '{name}' ({part}) has no {FILE}. Fit with another encoder")
+
+
+def saved_decoders(run: PredictionRun) -> dict[str, SavedDecoder]:
+    """By target what its outputs mean.
+
+    Raises:
+        RunError: If it is a head of another package, which is not read back without torch.
+    """
+    made: dict[str, SavedDecoder] = {}
+    for name, decoder in run.answerer.decoders.items():
+        saved = decoder.saved_decoder()
+        if saved is None or not is_saved(saved.state()):
+            raise RunError(f"{run.folder}: the head of '{name}' is of another package, which onnx does not hold")
+        made[name] = saved
+    return made
+
+
+def check_tokenizer(folder: Path, name: str, own: TextReader, written: TextReader) -> None:
+    """Check that the exported tokenizer writes texts with the same tokens.
+
+    Raises:
+        RunError: If not: Transformers' class does more than its file says.
+    """
+    for text in TRIED:
+        ours: Any = own.read(text, None)
+        if ours.tolist() != written.read(text, None).tolist():
+            part = type(own.part).__name__
+            reason = f"the tokenizer of '{name}' ({part}) does more than its {FILE} says"
+            raise RunError(f"{folder}: {reason}, so that answers would differ. Fit with another encoder")

@@ -1,0 +1,31 @@
+"""Answers of an export without torch and Transformers: ``polymodal.runtime.load(folder).predict(rows)``.
+
+``polymodal export RUN --to onnx`` writes the folder. Reading and answering take numpy, onnxruntime, tokenizers,
+pillow and av (soxr for recordings of another rate); importing this module takes none of them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from polymodal.runtime.onnx_run import OnnxRun
+
+__all__ = ["load"]
+
+
+def load(folder: str | os.PathLike[str], *, threads: int | None = None) -> OnnxRun:
+    """The model of an exported folder, ready to answer.
+
+    Args:
+        folder: What ``polymodal export RUN --to onnx`` wrote.
+        threads: Threads that it computes with; by default as many as there are cores.
+
+    Raises:
+        RunError: If the folder is no such export, or damaged.
+        ConfigError: If onnxruntime is not installed.
+    """
+    from polymodal.runtime.onnx_run import OnnxRun
+
+    return OnnxRun.read(folder, threads=threads)

@@ -1,0 +1,99 @@
+"""Rows to arrays as an exported model takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from polymodal.data.readers import Reader, TextReader, load_reader
+from polymodal.data.row_processor import RowProcessor, items_of
+from polymodal.errors import RunError
+from polymodal.runtime.manifest import InputEntry, Manifest
+from polymodal.runtime.tokenizer import FileTokenizer
+from polymodal.utils.records import JsonObject
+
+
+class ArrayProcessor(RowProcessor):
+    """Reads rows for an exported model; its text readers have tokenizers of the ``tokenizers`` library."""
+
+    @classmethod
+    def of_export(cls, folder: Path, manifest: Manifest) -> Self:
+        """The processor that is saved in an export's folder.
+
+        Raises:
+            RunError: If there is none, or it is not of the same model as the manifest.
+        """
+        processor = cls.read_folder(folder, partial(load_array_reader, manifest.tokenizers))
+        names = [entry.name for entry in manifest.inputs]
+        if list(processor.readers) != names or list(processor.targets) != list(manifest.decoders):
+            raise RunError(f"{folder}: its files are of different exports. Export again")
+        return processor
+
+    def feeds(self, entries: Sequence[InputEntry], cells: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        """What the model takes for rows that were read.
+
+        Args:
+            entries: The model's inputs.
+            cells: By input what :meth:`read` kept, of each row.
+
+        Returns:
+            By name of the model's own: for input number ``n`` the tensors of all items (``n.<tensor>``
+            ``(items, …)``; one blank item where no row has any), the index of the item in each place of each
+            row (``n.place`` ``(rows, slots)``) and whether there is one (``n.present``).
+        """
+        made: dict[str, np.ndarray] = {}
+        for number, entry in enumerate(entries):
+            kept = [items_of(row.get(entry.name)) for row in cells]
+            place, present = places(list(map(len, kept)))
+            reader = self.readers[entry.name]
+            arrays = reader.arrays([item for items in kept for item in items] or [reader.blank()])
+            tensors = {each.name: padded(arrays[each.name], each.shape) for each in entry.tensors}
+            named = {"place": place, "present": present, **tensors}
+            made |= {f"{number}.{name}": array for name, array in named.items()}
+        return made
+
+
+def load_array_reader(
+    tokenizers: Mapping[str, JsonObject], modality: str, settings: dict[str, Any], part: Path | None
+) -> Reader:
+    """The reader with these settings.
+
+    Args:
+        tokenizers: See :class:`Manifest`.
+        modality: Of its cells.
+        settings: Of the reader.
+        part: The folder of its tokenizer, if it has one.
+
+    Raises:
+        ValueError: If it needs other files than a tokenizer.
+    """
+    if part is None:
+        return load_reader(modality, settings, None)
+    if modality != TextReader.modality:
+        raise ValueError(f"a reader of the modality {modality} with files of Transformers")
+    TextReader.check_settings(settings)
+    tokenizer: Any = FileTokenizer(part, tokenizers[part.name])
+    return TextReader(tokenizer, **settings)
+
+
+def places(counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Where the items of rows are among all items, given how many each row has.
+
+    Returns:
+        ``(rows, slots)`` int64 indices, 0 where there is no item, and ``(rows, slots)`` bool, whether there is.
+    """
+    number = np.asarray(counts, dtype=np.int64)
+    slot = np.arange(max(1, int(number.max(initial=0))))
+    present = slot < number[:, None]
+    place = (number.cumsum() - number)[:, None] + slot
+    return np.where(present, place, 0), present
+
+
+def padded(array: np.ndarray, shape: Sequence[int | None]) -> np.ndarray:
+    """``array`` ``(items, …)`` with zeros behind each item up to ``shape``; None is any length."""
+    behind = [0 if size is None else size - own for size, own in zip(shape, array.shape[1:], strict=True)]
+    return np.pad(array, [(0, 0), *((0, more) for more in behind)]) if any(behind) else array

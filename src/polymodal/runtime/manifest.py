@@ -1,0 +1,116 @@
+"""``export.json``: the inputs and outputs of ``model.onnx``, and what its outputs mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from polymodal.answers import DECODERS, SavedDecoder, decoder_of_state
+from polymodal.errors import RunError
+from polymodal.utils.json_files import read_json
+from polymodal.utils.records import JsonObject, JsonValue, Record
+from polymodal.utils.version import __version__
+
+FILE, MODEL = "export.json", "model.onnx"
+FORMAT = 1
+"""Of the folder; a later one may hold what this version does not know."""
+FP32, INT8 = "fp32", "int8"
+PLACES = ("place", "present")
+"""What the model takes of an input besides the tensors of its items; see :class:`ArrayProcessor`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorEntry(Record):
+    """A tensor of an input's items.
+
+    Attributes:
+        name: As readers name it.
+        shape: Of one item; None for a dimension of any length.
+    """
+
+    name: str
+    shape: list[int | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputEntry(Record):
+    """An input of the model.
+
+    Attributes:
+        name: Of the column.
+        tensors: In the order in which the model takes them.
+    """
+
+    name: str
+    tensors: list[TensorEntry]
+
+    @property
+    def names(self) -> list[str]:
+        """What the model takes of it, in order."""
+        return [*PLACES, *(entry.name for entry in self.tensors)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(Record):
+    """What an export holds.
+
+    Attributes:
+        format: See :data:`FORMAT`.
+        polymodal: The version that wrote it.
+        precision: ``fp32`` or ``int8``.
+        inputs: Of the model, in declared order.
+        decoders: By target, in declared order, what its outputs mean.
+        tokenizers: By folder of a tokenizer its ``pad`` token, the most tokens it takes (``most``) and the
+            ``side`` where it cuts.
+    """
+
+    format: int = FORMAT
+    polymodal: str = __version__
+    precision: str = FP32
+    inputs: list[InputEntry] = field(default_factory=list)
+    decoders: dict[str, JsonObject] = field(default_factory=dict)
+    tokenizers: dict[str, JsonObject] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write it into an export's folder."""
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        (folder / FILE).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read it from an export's folder.
+
+        Raises:
+            RunError: If it is no export, of a later version, or damaged.
+        """
+        try:
+            content = read_json(folder / FILE)
+            if content["format"] > FORMAT:
+                newer = f"is of polymodal {content['polymodal']}, and this is {__version__}"
+                raise RunError(f"{folder}: {newer}. Install the newer one, or export again")
+            return cls.from_dict(content)
+        except FileNotFoundError:
+            fix = "polymodal export RUN --to onnx -o FOLDER writes one"
+            raise RunError(f"{folder}: no export to ONNX (it has no {FILE}). {fix}") from None
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            reason = str(error).split("\n")[0] or type(error).__name__
+            raise RunError(f"{folder}: no readable {FILE} ({reason}). Export again") from None
+
+    def answering(self, folder: Path) -> dict[str, SavedDecoder]:
+        """By target its decoder.
+
+        Raises:
+            RunError: If a setting is none that an export writes.
+        """
+        try:
+            return {name: decoder_of_state(state) for name, state in self.decoders.items()}
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            reason = str(error).split("\n")[0] or type(error).__name__
+            raise RunError(f"{folder}: no readable {FILE} ({reason}). Export again") from None
+
+
+def is_saved(state: Mapping[str, JsonValue]) -> bool:
+    """Whether a decoder's state is of a task that is read back without torch."""
+    return str(state.get("task")) in DECODERS

@@ -1,0 +1,46 @@
+"""Checksums of the files in a folder: they find damage; whoever changes a file can change them too."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from polymodal.errors import RunError
+from polymodal.utils.json_files import read_json
+
+CHECKSUMS = "checksums.json"
+"""SHA-256 of each file that loading reads. It finds damage; whoever changes a file can change it too."""
+
+
+def check_sums(folder: Path) -> None:
+    """Check the files of a run against ``checksums.json``, if there is one.
+
+    Raises:
+        RunError: If a file has changed or is missing.
+    """
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        return
+    try:
+        sums = read_json(path)
+    except (OSError, ValueError):
+        sums = None
+    sums = sums.get("sha256") if isinstance(sums, dict) else None
+    if not isinstance(sums, dict):
+        raise RunError(f"{path}: holds no checksums. Copy the run again")
+    for name, expected in sums.items():
+        file = folder / name
+        if os.path.isabs(name) or ".." in Path(name).parts:
+            raise RunError(f"{path}: '{name}' is no file of the run. Copy the run again")
+        if not file.is_file():
+            raise RunError(f"{folder}: {name} is missing. Copy the run again, or fit again")
+        if digest_of(file) != expected:
+            fix = f"Copy the run again, or delete {CHECKSUMS} if you changed the file yourself"
+            raise RunError(f"{folder}: {name} is not as it was written (its SHA-256 differs). {fix}")
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
