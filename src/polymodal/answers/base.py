@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import pyarrow as pa
 
-from polymodal.config import TargetConfig
 from polymodal.data.targets import TargetReader
 from polymodal.utils.records import JsonObject, Settings
 from polymodal.utils.registry import Registry
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from polymodal.config import TargetConfig
 
 IGNORED = -100
 """Target value of a classification row without a label (an empty number or list of labels is NaN)."""

@@ -18,8 +18,8 @@ from polymodal.data.targets import TargetReader
 from polymodal.evaluation.metrics.metrics import evaluate
 
 __all__ = [
-    "AnsweredRows", "Answerer", "Measure", "answer_frame", "answer_types", "batch_rows", "batches_of", "bytes_of_row",
-    "require_finite",
+    "AnsweredRows", "Answerer", "Measure", "answer_frame", "answer_types", "batch_rows", "batches_of",
+    "bytes_of_row", "require_finite",
 ]  # fmt: skip
 
 MOST_BYTES = 2**30

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import pyarrow as pa
 
 from polymodal.answers.base import (
     DECODERS,
@@ -16,9 +15,13 @@ from polymodal.answers.base import (
     probability_columns,
     tempered,
 )
-from polymodal.config import TargetConfig
 from polymodal.data.targets import TargetReader
 from polymodal.utils.records import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from polymodal.config import TargetConfig
 
 
 @DECODERS.register("classification")

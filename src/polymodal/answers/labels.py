@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pyarrow as pa
-from scipy.special import expit
 
 from polymodal.answers.base import (
     DECODERS,
@@ -17,9 +15,13 @@ from polymodal.answers.base import (
     probability_columns,
     tempered,
 )
-from polymodal.config import TargetConfig
 from polymodal.data.targets import TargetReader
 from polymodal.utils.records import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from polymodal.config import TargetConfig
 
 
 @DECODERS.register("multilabel")
@@ -50,7 +52,9 @@ class LabelDecoder(TemperedDecoder):
 
     def answer(self, logits: np.ndarray) -> np.ndarray:
         """Each label's own probability, ``(batch, classes)``, after the calibration temperature."""
-        return expit(tempered(logits, self.temperature).astype(np.float64)).astype(np.float32)
+        scaled = tempered(logits, self.temperature).astype(np.float64)
+        away = np.exp(-np.abs(scaled))  # never above 1, whatever the logit
+        return (np.where(scaled >= 0, 1, away) / (1 + away)).astype(np.float32)
 
     def as_logits(self, answer: np.ndarray) -> np.ndarray:
         """See :class:`Decoder`; the log-odds."""
@@ -59,6 +63,9 @@ class LabelDecoder(TemperedDecoder):
 
     def answer_types(self, name: str, of_answer: pa.DataType | None) -> dict[str, pa.DataType]:
         """See :class:`Decoder`."""
+
+        import pyarrow as pa
+
         own = {} if of_answer is None else {name: of_answer}
         return own | {f"{name}_confidence": pa.list_(pa.float32())}
 

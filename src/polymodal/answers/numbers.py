@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from polymodal.answers.base import DECODERS, SavedDecoder
-from polymodal.config import TargetConfig
 from polymodal.data.targets import TargetReader
 from polymodal.data.values.numbers import mean_and_deviation
 from polymodal.utils.records import Settings
+
+if TYPE_CHECKING:
+    from polymodal.config import TargetConfig
 
 LARGEST_LOG = 80.0
 """Largest predicted logarithm: an untrained model may exceed e^88, where a 32-bit float is infinite."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-MOST = 1_000_000
-"""Upper bound of tokens, steps and items; larger numbers are typing errors and fit no memory."""
-
 
 class Section(BaseModel):
     """A section of the declaration; unknown keys are refused."""

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from polymodal.config.base import MOST, Section
+from polymodal.config.base import Section
+from polymodal.config.basics import MOST
 from polymodal.config.encoders import EncoderConfig, LoraSettings, named_encoder
 
 LANGUAGE_TYPE = "polymodal_language"

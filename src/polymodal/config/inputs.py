@@ -7,16 +7,10 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from polymodal.config.base import MOST, Section
+from polymodal.config.base import Section
+from polymodal.config.basics import MODALITIES, MOST, MOST_ITEMS, READ_MODALITIES
 from polymodal.config.encoders import ConnectorConfig, EncoderConfig, LoraSettings, named_encoder
-from polymodal.utils.registry import Registry
 
-READ_MODALITIES = (
-    "text", "image", "audio", "video", "sequence", "number", "category", "date", "categories",
-)  # fmt: skip
-"""Our own modalities: each has a reader and an encoder of its name."""
-MODALITIES: Registry[Any] = Registry("modality", group="polymodal.modalities")
-"""The reader classes of all modalities; `data.readers` enters ours, other packages offer theirs."""
 SUITS = {
     "tokens": ("text", "image", "audio", "video", "sequence"),
     "size": ("image", "video"),
@@ -56,8 +50,6 @@ CHANGES: dict[str, Any] = {
 """Augmentations of an input, each with the value that disables it."""
 TUNING = ("freeze", "lora", "unfreeze_last")
 """The settings that freeze a pretrained encoder, or a part of it."""
-MOST_ITEMS = 8
-"""Default of the most items of a cell that holds a list."""
 
 
 class InputConfig(Section):

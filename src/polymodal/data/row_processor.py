@@ -19,7 +19,6 @@ from polymodal.data.targets import TargetReader, target_reader
 from polymodal.data.values.label_types import TEXT
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.errors import Problem, RunError
-from polymodal.utils.hub import local_folder
 from polymodal.utils.json_files import read_json
 
 FILE = "processor_config.json"
@@ -162,6 +161,8 @@ class RowProcessor:
         Raises:
             RunError: If there is no processor there.
         """
+        from polymodal.utils.hub import local_folder
+
         return cls.read_folder(local_folder(pretrained_model_name_or_path, **kwargs))
 
     @classmethod

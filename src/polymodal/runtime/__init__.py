@@ -1,7 +1,7 @@
 """Answers of an export without torch and Transformers: ``polymodal.runtime.load(folder).predict(rows)``.
 
-``polymodal export RUN --to onnx`` writes the folder. Reading and answering take numpy, onnxruntime, tokenizers,
-pillow and av (soxr for recordings of another rate); importing this module takes none of them.
+``polymodal export RUN --to onnx`` writes the folder. Reading and answering take numpy, onnxruntime,
+tokenizers, pillow and av (soxr for recordings); importing this module takes none of them.
 """
 
 from __future__ import annotations

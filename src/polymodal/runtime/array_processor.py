@@ -33,7 +33,9 @@ class ArrayProcessor(RowProcessor):
             raise RunError(f"{folder}: its files are of different exports. Export again")
         return processor
 
-    def feeds(self, entries: Sequence[InputEntry], cells: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    def feeds(
+        self, entries: Sequence[InputEntry], cells: Sequence[Mapping[str, Any]]
+    ) -> dict[str, np.ndarray]:
         """What the model takes for rows that were read.
 
         Args:
@@ -84,7 +86,7 @@ def places(counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Where the items of rows are among all items, given how many each row has.
 
     Returns:
-        ``(rows, slots)`` int64 indices, 0 where there is no item, and ``(rows, slots)`` bool, whether there is.
+        ``(rows, slots)`` int64 indices, 0 where there is no item, and bool, whether there is one.
     """
     number = np.asarray(counts, dtype=np.int64)
     slot = np.arange(max(1, int(number.max(initial=0))))

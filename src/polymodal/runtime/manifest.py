@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from polymodal.answers import DECODERS, SavedDecoder, decoder_of_state
+from polymodal.answers import DECODERS, decoder_of_state
+from polymodal.answers.base import SavedDecoder
 from polymodal.errors import RunError
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonObject, JsonValue, Record

@@ -40,7 +40,9 @@ class OnnxRun:
     ) -> None:
         self.folder, self.manifest, self.processor, self.session = folder, manifest, processor, session
         self.decoders = manifest.answering(folder)
-        expected = [f"{number}.{name}" for number, entry in enumerate(manifest.inputs) for name in entry.names]
+        expected = [
+            f"{number}.{name}" for number, entry in enumerate(manifest.inputs) for name in entry.names
+        ]
         if [each.name for each in session.get_inputs()] != expected:
             raise RunError(f"{folder}: {MODEL} and {FILE} are of different exports. Export again")
 

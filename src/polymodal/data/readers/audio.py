@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polymodal.config import InputConfig
 from polymodal.data import media
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader, as_tensors
-from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content, KeptLength
 from polymodal.data.readers.items import shown_range, some_of
 from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from polymodal.config import InputConfig
+    from polymodal.data.readers.columns import TrainingColumns
 
 LONGEST_SECONDS = 10.0
 HIGHEST_RATE = 16000

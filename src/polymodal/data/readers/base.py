@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from polymodal.config import MODALITIES, MOST_ITEMS, READ_MODALITIES, InputConfig
+from polymodal.config import MODALITIES, MOST_ITEMS, READ_MODALITIES
 from polymodal.data import media
 from polymodal.data.cache.memory import ReadCache, cell_key, digest
 from polymodal.data.media.path_access import Root
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from torch import Tensor
 
+    from polymodal.config import InputConfig
     from polymodal.data.readers.columns import TrainingColumns
     from polymodal.data.tables.table import Table
     from polymodal.data.values.vocabulary import Vocabulary

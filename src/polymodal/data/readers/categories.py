@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
-from polymodal.config import InputConfig
 from polymodal.data.media.cells import MediaError
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
-from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.values.column_values import as_label
 from polymodal.data.values.labels import frequent, label_vocabulary, read_labels, readable_labels
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.utils.records import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from polymodal.config import InputConfig
+    from polymodal.data.readers.columns import TrainingColumns
 
 
 @READERS.register("categories")
@@ -122,6 +125,9 @@ class CategoriesReader(Reader):
         cls, values: pa.ChunkedArray, config: InputConfig, rows: int, missing: Marks = DEFAULT_MARKS
     ) -> pa.ChunkedArray:
         """See :class:`Reader`: rare labels are left out of their cells, which become lists."""
+
+        import pyarrow as pa
+
         cells: list[list[str] | str | None] = []
         for cell in values.to_pylist():
             try:

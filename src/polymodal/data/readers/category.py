@@ -9,7 +9,6 @@ import numpy as np
 
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
-from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content
 from polymodal.data.values.column_values import as_label, as_labels, vocabulary_of
 from polymodal.data.values.vocabulary import Vocabulary
@@ -17,6 +16,8 @@ from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from polymodal.data.readers.columns import TrainingColumns
 
 
 @READERS.register("category")

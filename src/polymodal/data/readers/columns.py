@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pyarrow as pa
-
-from polymodal.config import InputConfig
 from polymodal.data.media.cells import MediaError, filled_items
 from polymodal.data.media.path_access import Root
-from polymodal.data.tables.table import Table, each_cell
+from polymodal.data.tables.table import each_cell
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from polymodal.config import InputConfig
+    from polymodal.data.tables.table import Table
 
 SAMPLE = 256
 """Cells whose headers are read to choose a size and a length."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
-from polymodal.config import InputConfig
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
-from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.values.column_values import EMPTY_NUMBERS, as_label
 from polymodal.data.values.dates import DAY, check_date_format, parse_dates, read_date, show_date
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.data.values.numbers import bounded, mean_and_deviation
 from polymodal.utils.records import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from polymodal.config import InputConfig
+    from polymodal.data.readers.columns import TrainingColumns
 
 CALENDAR = ("days since 1970", "year", "month", "day of the month", "weekday")
 CLOCK = ("hour", "minute")
@@ -102,6 +105,9 @@ class DateReader(Reader):
         They are whole days where fewer than ``rows`` rows have a time of day. Cells that hold no date stay as
         they are, for the check to name them.
         """
+
+        import pyarrow as pa
+
         seconds = parse_dates(values, config.format)[0]
         timed = np.count_nonzero(seconds[~np.isnan(seconds)] % DAY) >= rows
         step = 1.0 if timed else DAY

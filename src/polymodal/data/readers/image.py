@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from polymodal.config import InputConfig
 from polymodal.data import media
 from polymodal.data.media.cells import MediaError
 from polymodal.data.media.image import own_full_scale
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
-from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content
 from polymodal.data.values.missing import Marks
 from polymodal.errors import ConfigError
 from polymodal.utils.records import Settings
+
+if TYPE_CHECKING:
+    from polymodal.config import InputConfig
+    from polymodal.data.readers.columns import TrainingColumns
 
 LARGEST_SIDE, SMALLEST_SIDE = 96, 32
 LARGEST = 2**25

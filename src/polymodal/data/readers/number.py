@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
-from polymodal.config import InputConfig
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
-from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content
 from polymodal.data.values.column_values import EMPTY_NUMBERS, as_label, parse_numbers
 from polymodal.data.values.missing import Marks
 from polymodal.data.values.number_formats import number_format
 from polymodal.data.values.numbers import held_edges, mean_and_deviation, read_number
 from polymodal.utils.records import Settings
+
+if TYPE_CHECKING:
+    from polymodal.config import InputConfig
+    from polymodal.data.readers.columns import TrainingColumns
 
 
 @READERS.register("number")
@@ -63,6 +64,9 @@ class NumberReader(Reader):
     @classmethod
     def for_encoder(cls, encoder: object, cells: Sequence[Any]) -> NumberReader:
         """See :class:`Reader`; with as many bins as the encoder reads."""
+
+        import pyarrow as pa
+
         features = getattr(encoder, "features", 1)
         labels = pa.array([as_label(cell) for cell in cells], pa.string())
         numbers, _ = parse_numbers(pa.chunked_array([labels]))

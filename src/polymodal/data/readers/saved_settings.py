@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 from typing import Any
 
-from polymodal.config.base import MOST
+from polymodal.config.basics import MOST
 
 WHOLE = {
     "size": (1, 8192),

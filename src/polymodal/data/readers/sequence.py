@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polymodal.config import InputConfig
 from polymodal.data.media.cells import MediaError, describe, filled_items
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.sequence import load_sequence
 from polymodal.data.readers.base import READERS, Reader, as_tensors
-from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content, KeptLength, SizeFinding
 from polymodal.data.readers.items import shown_range, some_of
 from polymodal.data.tables.lists import as_list, number_depth, written_list
@@ -21,6 +19,8 @@ from polymodal.utils.records import Settings
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from polymodal.config import InputConfig
+    from polymodal.data.readers.columns import TrainingColumns
     from polymodal.data.tables.table import Table
 
 FEWEST = 5  # of fewer sequences, equal lengths are no evidence
@@ -89,6 +89,9 @@ class SequenceReader(Reader):
     @classmethod
     def readable_together(cls, table: Table, names: Sequence[str], config: InputConfig) -> list[list[str]]:
         """See :class:`Reader`; columns whose steps have as many features."""
+
+        from polymodal.data.readers.columns import TrainingColumns
+
         if len(names) < 2:
             return [list(names)]
         groups: dict[int, list[str]] = {}

@@ -12,7 +12,6 @@ import numpy as np
 from polymodal.data.media.cells import filled_items
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader, as_tensors
-from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content
 from polymodal.data.tables.lists import as_list
 from polymodal.data.text_tokenizer import VOCABULARY, tokenizing, train_tokenizer
@@ -22,6 +21,8 @@ from polymodal.utils.records import Settings
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
+
+    from polymodal.data.readers.columns import TrainingColumns
 
 USUAL_TOKENS = 128
 UNLIMITED = 10**9

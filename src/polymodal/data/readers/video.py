@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from polymodal.config import InputConfig
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.video import load_video, sample_frames, video_info
 from polymodal.data.readers.base import READERS, Reader
-from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content
 from polymodal.data.readers.image import declared_size, shown_pixels, usual_side
 from polymodal.data.readers.items import shown_range
 from polymodal.errors import ConfigError
 from polymodal.utils.records import Settings
+
+if TYPE_CHECKING:
+    from polymodal.config import InputConfig
+    from polymodal.data.readers.columns import TrainingColumns
 
 LARGEST_CLIP, USUAL_FRAMES = 64, 8
 """A clip costs as many pictures as it has frames."""

@@ -8,13 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
-from polymodal.config import TargetConfig
 from polymodal.data.media.cells import MediaError
 from polymodal.data.readers.content import Content
-from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import as_label
 from polymodal.data.values.label_types import TEXT, as_value
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
@@ -23,7 +19,12 @@ from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.utils.registry import Registry
 
 if TYPE_CHECKING:  # schema and checks read targets without torch
+    import pandas as pd
+    import pyarrow as pa
     from torch import Tensor
+
+    from polymodal.config import TargetConfig
+    from polymodal.data.tables.table import Table
 
 IGNORED = -100
 """The class of an empty cell; an empty number is NaN, as is every class of a row of unknown labels."""
@@ -193,6 +194,9 @@ class TargetReader(ABC):
 
     def label_type(self) -> pa.DataType:
         """The Arrow type of one label."""
+
+        import pyarrow as pa
+
         return pa.string() if self.kind == TEXT else pa.array(list(self.value_of.values())).type
 
 

@@ -7,12 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
-from polymodal.config import TargetConfig
 from polymodal.data.readers.content import Content
-from polymodal.data.tables.table import Table
 from polymodal.data.targets.base import IGNORED, TARGETS, TargetReader
 from polymodal.data.values.column_values import as_label, as_labels, vocabulary_of
 from polymodal.data.values.label_types import TEXT, as_series, label_kind
@@ -21,7 +17,12 @@ from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.errors import ConfigError
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
     from torch import Tensor
+
+    from polymodal.config import TargetConfig
+    from polymodal.data.tables.table import Table
 
 
 @TARGETS.register("classification")

@@ -6,12 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
-from polymodal.config import TargetConfig
 from polymodal.data.readers.content import Content
-from polymodal.data.tables.table import Table
 from polymodal.data.targets.base import TARGETS, TargetReader
 from polymodal.data.targets.classification import class_names
 from polymodal.data.values.label_types import label_kind
@@ -20,7 +16,12 @@ from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.data.values.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
     from torch import Tensor
+
+    from polymodal.config import TargetConfig
+    from polymodal.data.tables.table import Table
 
 
 @TARGETS.register("multilabel")
@@ -92,6 +93,9 @@ class LabelsTarget(TargetReader):
 
     def truth(self, values: pa.ChunkedArray) -> pd.Series:
         """See :class:`TargetReader`."""
+
+        import pandas as pd
+
         cells = values.to_pylist()
         rows = [read_labels(cell, self.separator, self.missing, written=True) for cell in cells]
         typed = [None if row is None else [self.value(label) for label in row] for row in rows]
@@ -99,6 +103,9 @@ class LabelsTarget(TargetReader):
 
     def arrow_type(self) -> pa.DataType | None:
         """See :class:`TargetReader`."""
+
+        import pyarrow as pa
+
         return pa.list_(self.label_type())
 
     @classmethod

@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
-from polymodal.config import TargetConfig
 from polymodal.data.media.cells import MediaError
 from polymodal.data.readers.content import Content
-from polymodal.data.tables.table import Table
 from polymodal.data.targets.base import LARGEST, TARGETS, Refusal, TargetReader
 from polymodal.data.values.column_values import parse_numbers
 from polymodal.data.values.missing import Marks
@@ -20,7 +16,12 @@ from polymodal.data.values.numbers import read_number
 from polymodal.data.values.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
     from torch import Tensor
+
+    from polymodal.config import TargetConfig
+    from polymodal.data.tables.table import Table
 
 
 @TARGETS.register("regression")
@@ -69,6 +70,9 @@ class NumberTarget(TargetReader):
 
     def truth(self, values: pa.ChunkedArray) -> pd.Series:
         """See :class:`TargetReader`."""
+
+        import pandas as pd
+
         cells = values.to_pylist()
         return pd.Series([read_number(cell, self.written) for cell in cells], dtype="float64")
 

@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from polymodal.data.values.column_values import Cells, is_textual, look, parse_numbers
 from polymodal.data.values.number_formats import (
@@ -20,6 +20,9 @@ from polymodal.data.values.number_formats import (
     is_rate,
     split_cell,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SHARE = 0.9  # of the cells have to have one format
 FIRST = 100  # cells of which most have to look like amounts, or the others are not read
@@ -95,6 +98,8 @@ def _with_units(parts: Sequence[tuple[Written, int]]) -> list[tuple[Written, int
 
 
 def _without_missing(cells: Cells) -> Iterable[tuple[str, int]]:
+    import pyarrow as pa
+
     texts = [str(value) for value in cells.distinct]
     numbers, bad = parse_numbers(pa.chunked_array([pa.array(texts, pa.large_string())]))
     missing = np.isnan(numbers)

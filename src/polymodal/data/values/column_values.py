@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from polymodal.data.media import is_empty
 from polymodal.data.values.number_formats import is_plain, number_format
 from polymodal.data.values.spelling import as_label, as_written, clean, is_number_spelling
 from polymodal.data.values.vocabulary import Vocabulary, value_names
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 __all__ = [
     "EMPTY_NUMBERS", "Cells", "as_label", "as_labels", "holds_objects", "holds_records", "holds_texts",
-    "is_textual", "look", "parse_numbers", "vocabulary_of",
+    "is_textual", "look", "number_in", "parse_numbers", "vocabulary_of",
 ]  # fmt: skip
 
 EMPTY_NUMBERS = (
@@ -48,6 +51,9 @@ def parse_numbers(values: pa.ChunkedArray, written: str | None = None) -> tuple[
     Returns:
         ``numbers (rows,)`` float64, NaN where the cell is empty or bad, and the indices of the bad cells.
     """
+
+    import pyarrow as pa
+
     if isinstance(values, pa.Array):
         values = pa.chunked_array([values])
     if pa.types.is_dictionary(values.type):
@@ -64,7 +70,29 @@ def parse_numbers(values: pa.ChunkedArray, written: str | None = None) -> tuple[
     return _refuse_infinity(numbers, np.zeros(len(numbers), dtype=bool))
 
 
+@lru_cache(maxsize=1 << 16)
+def number_in(text: str, written: str | None = None) -> float:
+    """The number in a text as :func:`parse_numbers` reads it, without Arrow.
+
+    Returns:
+        NaN where the text is empty, infinity where it holds no number.
+    """
+    if written is not None:
+        number = number_format(written).parse(text)
+        if number is not None or is_plain(text):
+            return math.inf if number is None or abs(number) > LARGEST else number
+    plain = text.strip().lower()
+    if plain in EMPTY_NUMBERS:
+        return math.nan
+    plain = {"true": "1", "false": "0"}.get(plain, plain)
+    number = float(plain) if re.fullmatch(_NUMBER, plain, re.ASCII) else math.inf
+    return math.inf if abs(number) > LARGEST else number
+
+
 def _parse_texts(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     text = pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(values.cast(pa.large_string()), "")))
     is_empty = pc.is_in(text, value_set=pa.array(EMPTY_NUMBERS, pa.large_string()))
     text = pc.if_else(pc.equal(text, "true"), "1", pc.if_else(pc.equal(text, "false"), "0", text))
@@ -75,6 +103,9 @@ def _parse_texts(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
 
 def _written_plainly(values: pa.ChunkedArray, written: str) -> pa.ChunkedArray:
     """The texts that fit the format as plain numbers; others stay unchanged."""
+
+    import pyarrow as pa
+
     parse = number_format(written).parse
     encoded = values.dictionary_encode().unify_dictionaries().combine_chunks()
     parts = encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded]
@@ -89,6 +120,8 @@ def _written_plainly(values: pa.ChunkedArray, written: str) -> pa.ChunkedArray:
 
 
 def _to_numpy(values: pa.ChunkedArray) -> np.ndarray:
+    import pyarrow.compute as pc
+
     return np.array(pc.fill_null(values, math.nan).to_numpy(), dtype=np.float64)
 
 
@@ -99,21 +132,32 @@ def _refuse_infinity(numbers: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _is_number(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
 def is_textual(kind: pa.DataType) -> bool:
     """Whether cells of this Arrow type are texts."""
+
+    import pyarrow as pa
+
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def holds_objects(kind: pa.DataType) -> bool:
     """Whether cells of this Arrow type are bytes, records or lists."""
+
+    import pyarrow as pa
+
     return pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
 def holds_records(values: pa.ChunkedArray) -> bool:
     """Whether the cells are records of other fields than a medium has."""
+
+    import pyarrow as pa
+
     if not pa.types.is_struct(values.type) or values.null_count == len(values):
         return False
     return not {field.name for field in values.type} & {"path", "bytes", "array"}
@@ -121,6 +165,9 @@ def holds_records(values: pa.ChunkedArray) -> bool:
 
 def holds_texts(kind: pa.DataType) -> bool:
     """Whether cells of this Arrow type are lists of texts."""
+
+    import pyarrow as pa
+
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     return is_list and is_textual(kind.value_type)
 
@@ -135,6 +182,9 @@ def as_labels(values: pa.ChunkedArray, vocabulary: Vocabulary | None = None) -> 
         values: The cells.
         vocabulary: Decides which spellings are kept; by default that of the cells.
     """
+
+    import pyarrow as pa
+
     if isinstance(values, pa.Array):
         values = pa.chunked_array([values])
     if pa.types.is_nested(values.type):
@@ -160,6 +210,10 @@ def vocabulary_of(values: pa.ChunkedArray) -> Vocabulary:
 
 def _encoded(values: pa.ChunkedArray) -> tuple[list[Any], np.ndarray]:
     """The distinct cells, and their index per row ``(rows,)``; one past the end where it is null."""
+
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode(null_encoding="encode")
     encoded = values.combine_chunks()
@@ -208,6 +262,10 @@ class Cells:
 
 def look(values: pa.ChunkedArray) -> Cells:
     """Count the distinct cells of a column; bytes and records are sampled, and counted as distinct."""
+
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     kind = values.type
     rows = len(values)
     if holds_objects(kind):

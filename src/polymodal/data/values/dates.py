@@ -15,15 +15,16 @@ import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from polymodal.data.media.cells import MediaError, describe
 from polymodal.data.values.column_values import EMPTY_NUMBERS, Cells, as_label, is_textual, look
 from polymodal.data.values.number_formats import clean
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DAY_FIRST, MONTH_FIRST = "31/12/2024", "12/31/2024"
 """The two orders of day and month, as the setting ``format`` names them."""
@@ -144,6 +145,9 @@ def find_date_format(values: pa.ChunkedArray) -> str | None:
 
 def is_temporal(kind: pa.DataType) -> bool:
     """Whether an Arrow type holds dates, moments or times of a day."""
+
+    import pyarrow as pa
+
     return pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind)
 
 
@@ -175,6 +179,10 @@ def parse_dates(values: pa.ChunkedArray, written: str | None = None) -> tuple[np
     Returns:
         ``seconds (rows,)`` float64, NaN where the cell is empty or bad, and the indices of the bad cells.
     """
+
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode(null_encoding="encode")
     encoded = values.combine_chunks()

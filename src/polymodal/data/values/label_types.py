@@ -11,20 +11,24 @@ import datetime
 import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
 from polymodal.data.values.column_values import as_label, is_textual
 from polymodal.data.values.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 TEXT = "text"
 INT64 = 2**63
 
 
 def _datetime(name: str) -> pd.Timestamp:
+    import pandas as pd
+
     moment = pd.Timestamp(name).as_unit("us")
     return moment if moment.tzinfo is None else moment.tz_convert("UTC")
 
@@ -63,6 +67,9 @@ def label_kind(values: pa.ChunkedArray, names: Sequence[str], untyped: bool = Fa
     Returns:
         ``text`` where a name does not convert back to the label, as where ``1`` and ``1.0`` are two labels.
     """
+
+    import pyarrow as pa
+
     kind = values.type
     while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         kind = kind.value_type
@@ -75,6 +82,9 @@ def label_kind(values: pa.ChunkedArray, names: Sequence[str], untyped: bool = Fa
 
 def _kind_of(kind: pa.DataType) -> str:
     """The kind of an Arrow type."""
+
+    import pyarrow as pa
+
     for name, is_kind in (
         ("bool", pa.types.is_boolean), ("int", pa.types.is_integer), ("float32", pa.types.is_float32),
         ("float", pa.types.is_floating), ("decimal", pa.types.is_decimal), ("date", pa.types.is_date),
@@ -111,6 +121,9 @@ def as_value(name: str, kind: str) -> Any:
 
 def as_series(values: Sequence[Any], kind: str) -> pd.Series:
     """A column of labels of one kind, None where empty."""
+
+    import pandas as pd
+
     if kind == TEXT:
         return pd.Series(list(values), dtype="str")
     if kind in DTYPES:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from polymodal.data.media.cells import MediaError, describe, is_empty
 from polymodal.data.tables.lists import written_list
@@ -23,6 +22,9 @@ from polymodal.data.values.column_values import (
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.data.values.spelling import as_written
 from polymodal.data.values.vocabulary import Vocabulary, value_names
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SEPARATORS = ("|", ";", ",")
 LISTS_SHARE = 0.9  # a few other cells do not change what a column holds
@@ -169,6 +171,9 @@ def looks_multilabel(values: pa.ChunkedArray) -> bool:
     Text is split only where its parts combine freely: ``New York, NY`` is one class, however often it occurs,
     since its parts never occur with others.
     """
+
+    import pyarrow as pa
+
     cells = look(values)
     if holds_objects(values.type):
         kind = values.type
@@ -234,6 +239,9 @@ def _come_back(cells: Cells, separator: str | None, often: int, *, several: bool
 
 def _are_names(counts: Counter[str]) -> bool:
     """Whether some of the labels are words: ``1,5`` may be a number, and a list of numbers a measurement."""
+
+    import pyarrow as pa
+
     _, bad = parse_numbers(pa.chunked_array([pa.array(list(counts), pa.string())]))
     words = [name for name in np.array(list(counts), dtype=object)[bad] if name.lower() not in EMPTY_NUMBERS]
     return len(words) > len(counts) / 2

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from polymodal.data.values.column_values import (
     EMPTY_NUMBERS,
@@ -20,6 +18,9 @@ from polymodal.data.values.column_values import (
     parse_numbers,
 )
 from polymodal.data.values.spelling import as_label
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TEXT_MARKS = ("nan", "NaN", "NAN", "<NA>", "#N/A")
 """Texts that programs write for a missing cell; such a cell is empty in any column."""
@@ -84,6 +85,10 @@ class Marks:
 
     def cleared_column(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
         """A column in which every mark is null; the same where there is none."""
+
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         if holds_texts(values.type):
             return self._cleared_lists(values)
         marked = self.marked(values)
@@ -93,6 +98,10 @@ class Marks:
 
     def marked(self, values: pa.ChunkedArray) -> Any:
         """Which cells are marks, as Arrow's booleans, never null; None where the type has no marks."""
+
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         kind = values.type
         if is_textual(kind):
             texts = pa.array(sorted(self.texts), kind)
@@ -105,6 +114,9 @@ class Marks:
         return pa.array(np.isin(as_labels(values).astype(str), sorted(self.labels)))
 
     def _cleared_lists(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         entries = self.marked(pc.list_flatten(values))
         if entries is None or not pc.any(entries).as_py():
             return values

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from polymodal.data.media.cells import MediaError, describe
-from polymodal.data.values.column_values import LARGEST, as_label, parse_numbers
+from polymodal.data.values.column_values import LARGEST, as_label, number_in
 
 
 def mean_and_deviation(known: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
@@ -57,7 +55,7 @@ def read_number(cell: Any, written: str | None = None) -> float:
         MediaError: If it holds something else.
     """
     if isinstance(cell, str):
-        number = _number_in(cell, written)
+        number = number_in(cell, written)
     elif isinstance(cell, bool | int | float | Decimal | np.number | np.bool_):
         number = math.inf if isinstance(cell, int) and abs(cell) > 1e308 else float(cell)
     else:
@@ -68,10 +66,3 @@ def read_number(cell: Any, written: str | None = None) -> float:
         fix = "Write the number alone, or leave it empty"
         raise MediaError(found=f"'{result}'", expected=expected, cure=fix)
     return number
-
-
-@lru_cache(maxsize=1 << 16)
-def _number_in(text: str, written: str | None) -> float:
-    """The number in ``text``; infinity where there is none."""
-    numbers, bad = parse_numbers(pa.chunked_array([[text]]), written)
-    return math.inf if len(bad) else float(numbers[0])

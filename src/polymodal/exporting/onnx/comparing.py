@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from polymodal.answers.batches import AnsweredRows
 from polymodal.data.media.path_access import Root
-from polymodal.data.tables.table import Table, read_table
+from polymodal.data.tables.table import read_table
 from polymodal.errors import InputWarning
 from polymodal.exporting.onnx.made_rows import made_rows
 from polymodal.runs.prediction_run import PredictionRun
@@ -69,14 +68,15 @@ def rows_of(run: PredictionRun, source: Any) -> tuple[list[dict[str, Any]], Root
     return rows, table.root
 
 
-def compare(run: PredictionRun, export: OnnxRun, rows: Sequence[dict[str, Any]], root: Root, made: bool) -> Compared:
+def compare(
+    run: PredictionRun, export: OnnxRun, rows: Sequence[dict[str, Any]], root: Root, made: bool
+) -> Compared:
     """Compare what a run and its export answer.
 
     Raises:
         DataError: If a row cannot be read.
     """
-    table = read_table(list(rows))
-    table = table if root is None else _placed(table, root)
+    table = replace(read_table(list(rows)), root=root)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)
         own = joined(run.answered(run.rows(table), 128))
@@ -98,7 +98,9 @@ def difference(own: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.abs(own - other) / np.maximum(1.0, np.abs(own))
 
 
-def _changed(export: OnnxRun, own: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> dict[str, float]:
+def _changed(
+    export: OnnxRun, own: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]
+) -> dict[str, float]:
     """Share of rows that are decided otherwise, by target."""
     changed = {}
     for name, decoder in export.decoders.items():
@@ -108,9 +110,3 @@ def _changed(export: OnnxRun, own: Mapping[str, np.ndarray], other: Mapping[str,
             differs = [(first[key] != second[key]).reshape(len(own[name]), -1).any(axis=1) for key in kinds]
             changed[name] = float(np.any(differs, axis=0).mean()) if differs else 0.0
     return changed
-
-
-def _placed(table: Table, root: Root) -> Table:
-    from dataclasses import replace
-
-    return replace(table, root=root if not isinstance(root, str) else Path(root))

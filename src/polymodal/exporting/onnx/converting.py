@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,19 @@ def convert(run: PredictionRun, path: Path) -> list[InputEntry]:
         The inputs that it takes.
 
     Raises:
-        RunError: If PyTorch cannot record the model, or not for any number of rows, or ONNX lacks an operation.
+        RunError: If PyTorch cannot record the model for any number of rows, or ONNX lacks an operation.
     """
     readers = run.processor.readers
     entries = [input_entry(name, reader) for name, reader in readers.items()]
     shown = example(entries, list(readers.values()))
     graph = Graph(run.model, entries).eval()
-    program = _first_possible(run, [lambda: record(graph, shown), lambda: record(graph, shown.of_one_length())])
+    ways = [shown, shown.of_one_length()]
+    program = _first_possible(run, [partial(record, graph, way) for way in ways])
     free = free_sizes(program)
     if fixed := [name for name, own in zip(shown.names, free, strict=True) if not own[0]]:
         reason = f"its model can be recorded for one number of rows alone (tensor {fixed[0]})"
         raise RunError(f"{run.folder}: {reason}. Serve the run itself")
-    _first_possible(run, [lambda: save(program, shown.names, path)])
+    _first_possible(run, [partial(save, program, shown.names, path)])
     return shown.taken(entries, free)
 
 
@@ -56,7 +58,7 @@ def _first_possible(run: PredictionRun, ways: Sequence[Callable[[], Any]]) -> An
     for way in ways[:-1]:
         try:
             return way()
-        except Exception:  # noqa: S112 - of many classes without a common base; the last way is reported
+        except Exception:
             continue
     try:
         return ways[-1]()
@@ -98,7 +100,7 @@ def save(program: ExportedProgram, names: Sequence[str], path: Path) -> None:
 
 
 def round_weights(path: Path) -> None:
-    """Write a model again with weights of matrix products in 8 bits; what they multiply is rounded as it comes."""
+    """Write a model again with weights of matrix products in 8 bits; what they meet is rounded as it comes."""
     rounded = path.with_suffix(".rounded")
     with _quiet():
         quantize_dynamic(

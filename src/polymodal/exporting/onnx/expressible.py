@@ -40,18 +40,17 @@ def check_reader(folder: Path, name: str, reader: Reader) -> None:
     Raises:
         RunError: Naming the input.
     """
-    kind = type(reader)
+    kind, part = type(reader), type(reader.part).__name__
     if kind.arrays is Reader.arrays:
         raise RunError(f"{folder}: the reader of '{name}' ({kind.__name__}) makes no arrays without torch")
-    if kind.collate is not Reader.collate and reader.part is not None or (
-        reader.part is not None and reader.modality != TextReader.modality
-    ):
-        part = type(reader.part).__name__
-        fix = "Fit with an encoder from scratch for it, or serve the run itself"
-        raise RunError(f"{folder}: '{name}' is read by {part} of Transformers, which onnx does not hold. {fix}")
-    if reader.part is not None and getattr(reader.part, "backend_tokenizer", None) is None:
-        part = type(reader.part).__name__
-        raise RunError(f"{folder}: the tokenizer of '{name}' ({part}) has no {FILE}. Fit with another encoder")
+    if reader.part is None:
+        return
+    fix = "Fit with an encoder from scratch for it, or serve the run itself"
+    if reader.modality != TextReader.modality:
+        reason = f"'{name}' is read by {part} of Transformers, which onnx does not hold"
+        raise RunError(f"{folder}: {reason}. {fix}")
+    if getattr(reader.part, "backend_tokenizer", None) is None:
+        raise RunError(f"{folder}: the tokenizer of '{name}' ({part}) has no {FILE}. {fix}")
 
 
 def saved_decoders(run: PredictionRun) -> dict[str, SavedDecoder]:
@@ -64,7 +63,9 @@ def saved_decoders(run: PredictionRun) -> dict[str, SavedDecoder]:
     for name, decoder in run.answerer.decoders.items():
         saved = decoder.saved_decoder()
         if saved is None or not is_saved(saved.state()):
-            raise RunError(f"{run.folder}: the head of '{name}' is of another package, which onnx does not hold")
+            raise RunError(
+                f"{run.folder}: the head of '{name}' is of another package, which onnx does not hold"
+            )
         made[name] = saved
     return made
 

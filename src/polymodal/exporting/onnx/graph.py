@@ -107,6 +107,8 @@ def example(entries: Sequence[InputEntry], readers: Sequence[Reader]) -> Example
         values = reader.collate_dense([reader.blank()] * (ROWS * SLOTS + 1 + number))
         tensors += [place.clone(), place % 3 > 0, *(values[each.name] for each in entry.tensors)]
         names += [f"{number}.{name}" for name in entry.names]
-        lengths = [[at for at, size in enumerate(each.shape, start=1) if size is None] for each in entry.tensors]
+        lengths = [
+            [at for at, size in enumerate(each.shape, start=1) if size is None] for each in entry.tensors
+        ]
         free += [[0, 1], [0, 1], *([0, *own] for own in lengths)]
     return Example(tensors, names, free)

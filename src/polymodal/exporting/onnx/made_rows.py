@@ -22,12 +22,12 @@ from polymodal.data.readers import (
 )
 
 DAY = 86400
-WORDS = "a bright flat with two balconies near the station, quiet garden behind old trees 1904".split()
+WORDS = "a bright flat with two balconies near the station, quiet garden behind old trees"
 UNSEEN = "(of no training row)"
 
 
 def made_rows(readers: Mapping[str, Reader]) -> list[dict[str, Any]]:
-    """Rows of noise: all inputs there, each missing, each alone, none there, two items where cells hold several.
+    """Rows of noise: all inputs there, each missing, each alone, two items a cell where it holds several, none.
 
     Inputs of a modality that another package adds are missing in all of them.
     """
@@ -66,7 +66,7 @@ def _categories(reader: Any, random: np.random.Generator) -> list[str]:
 
 
 def _text(reader: Any, random: np.random.Generator) -> str:
-    return " ".join(random.choice(WORDS, size=int(random.integers(1, 12))))
+    return " ".join(random.choice(WORDS.split(), size=int(random.integers(1, 12))))
 
 
 def _picture(reader: Any, random: np.random.Generator) -> np.ndarray:
