@@ -100,7 +100,7 @@ def save(program: ExportedProgram, names: Sequence[str], path: Path) -> None:
 
 
 def round_weights(path: Path) -> None:
-    """Write a model again with weights of matrix products in 8 bits; what they meet is rounded as it comes."""
+    """Write a model again with weights of matrix products in 8 bits; what they meet is rounded too."""
     rounded = path.with_suffix(".rounded")
     with _quiet():
         quantize_dynamic(

@@ -27,7 +27,7 @@ UNSEEN = "(of no training row)"
 
 
 def made_rows(readers: Mapping[str, Reader]) -> list[dict[str, Any]]:
-    """Rows of noise: all inputs there, each missing, each alone, two items a cell where it holds several, none.
+    """Rows of noise: all inputs there, each missing, each alone, two items in a cell, none.
 
     Inputs of a modality that another package adds are missing in all of them.
     """
