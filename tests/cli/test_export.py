@@ -80,3 +80,26 @@ def test_it_knows_its_formats_and_writes_to_folders_of_its_own(runs, monkeypatch
     monkeypatch.delitem(sys.modules, "polymodal.exporting.sentence_transformers", raising=False)
     line = error(runs, "export", "run", *TO)
     assert line.endswith("pip install -U 'polymodal[sentence-transformers]'")
+
+
+ONNX = ["--to", "onnx", "-o", "onnx"]
+
+
+def test_what_onnx_refuses(runs, monkeypatch):
+    line = error(runs, "export", "run", *TO, "--int8")
+    assert line == "an export to sentence-transformers has no --int8, which is for onnx. Leave it out"
+    line = error(runs, "export", "run", *TO, "--rows", "houses.csv")
+    assert line == "an export to sentence-transformers has no --rows, which is for onnx. Leave it out"
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    line = error(runs, "export", "run", *ONNX)
+    assert line.startswith("run: has no targets, and onnx holds the answers to these alone. Fit one that has")
+    line = error(runs, "export", "fit", *ONNX, "-i", "note")
+    assert line == "fit: onnx holds all inputs of a run. Leave out --inputs"
+    line = error(runs, "export", "fit", *ONNX, "--rows", "absent.csv")
+    assert "absent.csv" in line
+    assert not (runs / "onnx").exists() or not any((runs / "onnx").iterdir())
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    for name in [name for name in sys.modules if name.startswith("polymodal.exporting.onnx")]:
+        monkeypatch.delitem(sys.modules, name)
+    line = error(runs, "export", "fit", *ONNX)
+    assert line.endswith("pip install -U 'polymodal[export]'")

@@ -1,5 +1,6 @@
 """Cells as numbers and as labels."""
 
+import math
 import time
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from polymodal.data.schema.schema import as_label, as_labels, parse_numbers
+from polymodal.data.values.column_values import number_in
 
 
 def test_numeric_texts_are_read_with_spaces_around():
@@ -79,3 +81,14 @@ def test_labels_of_a_column_equal_labels_of_its_cells():
 
 def test_labels_of_no_rows_are_none():
     assert len(as_labels(pa.chunked_array([], type=pa.string()))) == 0
+
+
+@pytest.mark.parametrize("written", [None, "1.234,5", "1,234.5"])
+def test_a_number_in_one_text_is_read_as_in_a_column(written):
+    texts = [
+        "1", " 1.5e3 ", "-.5", "5.", "+7", "1,5", "1.234,5", "1,234.5", "1.234", "12 %", "true", "FALSE", "",
+        "n/a", "-", "?", "nan", "inf", "1e400", "4e38", "abc", "١", "1 000", "\t2\n", "12,-", "(3)", "1_000",
+    ]  # fmt: skip
+    numbers, bad = parse_numbers(pa.chunked_array([texts]), written)
+    expected = [math.inf if place in bad else float(number) for place, number in enumerate(numbers)]
+    np.testing.assert_array_equal([number_in(text, written) for text in texts], expected)

@@ -14,7 +14,6 @@ import onnxscript  # noqa: F401 - which torch's exporter imports
 import torch
 from onnx import load_model
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from polymodal.errors import RunError
@@ -76,8 +75,7 @@ def record(graph: Graph, shown: Example) -> ExportedProgram:
     """
     dims = [dict.fromkeys(free, Dim.AUTO) for free in shown.free]  # type: ignore[attr-defined]
     with torch.no_grad(), _quiet():
-        program = torch.export.export(graph, (shown.tensors,), dynamic_shapes=(dims,), strict=False)
-        return program.run_decompositions(decompositions())
+        return torch.export.export(graph, (shown.tensors,), dynamic_shapes=(dims,), strict=False)
 
 
 def free_sizes(program: ExportedProgram) -> list[list[bool]]:
@@ -123,18 +121,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def decompositions() -> Any:
-    """How operations are written by others, also those that have no counterpart in ONNX."""
-    table = torch.export.default_decompositions()
-    table[torch.ops.aten._adaptive_avg_pool3d.default] = pool_clip_in_turn
-    return table
-
-
-def pool_clip_in_turn(features: Tensor, size: Sequence[int]) -> Tensor:
-    """Even means of ``(items, width, frames, rows, columns)``: over rows and columns, then over frames."""
-    frames, rows, columns = size
-    pool = torch.ops.aten._adaptive_avg_pool2d
-    pictures = pool(features.flatten(1, 2), (rows, columns)).unflatten(1, features.shape[1:3])
-    return pool(pictures.flatten(3, 4), (frames, rows * columns)).unflatten(3, (rows, columns))

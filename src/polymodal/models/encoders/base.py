@@ -282,5 +282,15 @@ def pool_clip(features: Tensor, limit: int) -> tuple[Tensor, tuple[int, ...]]:
         shares = [((size - 1) / full, size) for size, full in zip(grid, whole, strict=True)]
         grid[shares.index(max(shares))] -= 1
     if grid != list(whole):
-        features = F.adaptive_avg_pool3d(features, (grid[0], grid[1], grid[2]))
+        features = _pool_to(features, grid[0], grid[1], grid[2])
     return features.flatten(2).transpose(1, 2), tuple(grid)
+
+
+def _pool_to(features: Tensor, frames: int, rows: int, columns: int) -> Tensor:
+    """Even means of ``(items, width, frames, rows, columns)`` over as many cells as named."""
+    if not torch.compiler.is_exporting():
+        return F.adaptive_avg_pool3d(features, (frames, rows, columns))
+    # The same in two steps: exporters know the mean over two dimensions alone.
+    pictures = F.adaptive_avg_pool2d(features.flatten(1, 2), (rows, columns))
+    clips = pictures.unflatten(1, features.shape[1:3]).flatten(3, 4)
+    return F.adaptive_avg_pool2d(clips, (frames, rows * columns)).unflatten(3, (rows, columns))
