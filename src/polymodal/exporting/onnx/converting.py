@@ -73,7 +73,7 @@ def record(graph: Graph, shown: Example) -> ExportedProgram:
     Raises:
         Exception: Of many classes, if it cannot be recorded.
     """
-    dims = [dict.fromkeys(free, Dim.AUTO) for free in shown.free]  # type: ignore[attr-defined]
+    dims = [dict.fromkeys(free, Dim.AUTO) for free in shown.free]
     with torch.no_grad(), _quiet():
         return torch.export.export(graph, (shown.tensors,), dynamic_shapes=(dims,), strict=False)
 
