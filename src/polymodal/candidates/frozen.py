@@ -11,7 +11,6 @@ from polymodal.artifact.weights import load_model
 from polymodal.candidates.base import CANDIDATES, HELD_OUT, Tried
 from polymodal.candidates.fused import FusedCandidate
 from polymodal.candidates.plain import PlainCandidate
-from polymodal.candidates.plain_readers import check_inputs, featurizer_for, load_readers, write_readers
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
@@ -23,6 +22,7 @@ from polymodal.models.fusion import FeatureFusion
 from polymodal.models.modeling import PolymodalModel
 from polymodal.plain.features import Featurizer, VectorFeaturizer
 from polymodal.plain.model import PlainModel
+from polymodal.plain.plain_readers import check_inputs, featurizer_for, load_readers, write_readers
 from polymodal.training.declaration.candidate_choice import pretrained_inputs
 from polymodal.training.frozen_features import fill_cache, frozen_encoders, frozen_reader
 from polymodal.training.output_folder import how_to_finish

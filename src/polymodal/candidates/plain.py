@@ -11,7 +11,6 @@ import numpy as np
 
 from polymodal.answers.plain_blend import PlainAnswers, model_name
 from polymodal.candidates.base import CANDIDATES, FEW, HELD_OUT, Candidate, Tried
-from polymodal.candidates.plain_readers import check_inputs, featurizer_for, load_readers, write_readers
 from polymodal.config import TargetConfig
 from polymodal.data.readers import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
@@ -24,6 +23,7 @@ from polymodal.plain.learners import LEARNERS, Goal
 from polymodal.plain.learners.goal import Kind
 from polymodal.plain.learners.tuning import inner_folds
 from polymodal.plain.model import SETTLED, PlainModel
+from polymodal.plain.plain_readers import check_inputs, featurizer_for, load_readers, write_readers
 from polymodal.training.declaration.target_transform import long_tail
 from polymodal.training.output_folder import how_to_finish
 from polymodal.utils.atomic import discard, writing

@@ -14,7 +14,6 @@ from polymodal.candidates.choosing import FEWEST
 from polymodal.candidates.frozen import FrozenCandidate
 from polymodal.candidates.fused import FusedCandidate
 from polymodal.candidates.plain import PlainCandidate
-from polymodal.candidates.plain_readers import check_inputs, load_readers, write_readers
 from polymodal.config import TrainConfig
 from polymodal.data.cache.memory import digest
 from polymodal.data.processor import PolymodalProcessor
@@ -26,6 +25,7 @@ from polymodal.models.blend_members import FrozenMember, FusedMember, Member
 from polymodal.models.encoders import Encoder
 from polymodal.plain.features import VectorFeaturizer
 from polymodal.plain.model import PlainModel
+from polymodal.plain.plain_readers import check_inputs, load_readers, write_readers
 from polymodal.training.declaration.candidate_choice import tuned_inputs
 from polymodal.training.frozen_features import (
     encode_items,

@@ -1,7 +1,8 @@
 """Answers of an export without torch and Transformers: ``polymodal.runtime.load(folder).predict(rows)``.
 
 ``polymodal export RUN --to onnx`` writes the folder. Reading and answering take numpy, onnxruntime,
-tokenizers, pillow and av (soxr for recordings); importing this module takes none of them.
+tokenizers, pillow and av (soxr for recordings), for the plain models of a blend also scikit-learn, scipy and
+lightgbm; importing this module takes none of them.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from polymodal.runtime.onnx_run import OnnxRun
+    from polymodal.runtime.exported_run import ExportedRun
 
 __all__ = ["load"]
 
 
-def load(folder: str | os.PathLike[str], *, threads: int | None = None) -> OnnxRun:
-    """The model of an exported folder, ready to answer.
+def load(folder: str | os.PathLike[str], *, threads: int | None = None) -> ExportedRun:
+    """The run in an exported folder, ready to answer.
 
     Args:
         folder: What ``polymodal export RUN --to onnx`` wrote.
@@ -24,8 +25,8 @@ def load(folder: str | os.PathLike[str], *, threads: int | None = None) -> OnnxR
 
     Raises:
         RunError: If the folder is no such export, or damaged.
-        ConfigError: If onnxruntime is not installed.
+        ConfigError: If a library that it needs is not installed.
     """
-    from polymodal.runtime.onnx_run import OnnxRun
+    from polymodal.runtime.opening import open_export
 
-    return OnnxRun.read(folder, threads=threads)
+    return open_export(folder, threads=threads)

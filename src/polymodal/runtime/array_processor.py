@@ -9,9 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from polymodal.data.media.path_access import Root
 from polymodal.data.readers import Reader, TextReader, load_reader
-from polymodal.data.row_processor import RowProcessor, items_of
-from polymodal.errors import RunError
+from polymodal.data.row_processor import RowProcessor, items_of, place_problems
+from polymodal.errors import DataError, Problem, RunError
 from polymodal.runtime.manifest import InputEntry, Manifest
 from polymodal.runtime.tokenizer import FileTokenizer
 from polymodal.utils.records import JsonObject
@@ -80,6 +81,31 @@ def load_array_reader(
     TextReader.check_settings(settings)
     tokenizer: Any = FileTokenizer(part, tokenizers[part.name])
     return TextReader(tokenizer, **settings)
+
+
+def read_rows(
+    processor: RowProcessor, rows: Sequence[Mapping[str, Any]], root: Root, first: int
+) -> list[dict[str, Any]]:
+    """What a processor keeps of rows, by input.
+
+    Args:
+        processor: Reads them.
+        rows: By input its cell, of each row.
+        root: The folder that relative paths start from, or which files may be read.
+        first: The number of the first row, from 0, for messages.
+
+    Raises:
+        DataError: Every cell that cannot be read, with its row and column.
+    """
+    problems: list[Problem] = []
+    cells = []
+    for number, row in enumerate(rows, start=first):
+        kept, wrong = processor.read_row(row, (), root)
+        problems += place_problems(wrong, "", number)
+        cells.append(kept["cells"])
+    if problems:
+        raise DataError(problems)
+    return cells
 
 
 def places(counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,8 @@ FILE, MODEL = "export.json", "model.onnx"
 FORMAT = 1
 """Of the folder; a later one may hold what this version does not know."""
 FP32, INT8 = "fp32", "int8"
+CANDIDATES, ONNX, PLAIN = "candidates", "onnx", "plain"
+"""The folder of a blend's candidates, and their kinds."""
 PLACES = ("place", "present")
 """What the model takes of an input besides the tensors of its items; see :class:`ArrayProcessor`."""
 
@@ -63,6 +65,9 @@ class Manifest(Record):
         precision: ``fp32`` or ``int8``.
         inputs: Of the model, in declared order.
         decoders: By target, in declared order, what its outputs mean.
+        candidates: Of a blend, by name what its folder in ``candidates`` holds: ``onnx``, an export, or
+            ``plain``, plain models; empty for one model.
+        weights: Of a blend, by target and by model; see :mod:`polymodal.answers.plain_blend`.
         tokenizers: By folder of a tokenizer its ``pad`` token, the most tokens it takes (``most``) and the
             ``side`` where it cuts.
     """
@@ -72,6 +77,8 @@ class Manifest(Record):
     precision: str = FP32
     inputs: list[InputEntry] = field(default_factory=list)
     decoders: dict[str, JsonObject] = field(default_factory=dict)
+    candidates: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, dict[str, float]] = field(default_factory=dict)
     tokenizers: dict[str, JsonObject] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:

@@ -15,7 +15,7 @@ from polymodal.data.tables.table import read_table
 from polymodal.errors import InputWarning
 from polymodal.exporting.onnx.made_rows import made_rows
 from polymodal.runs.prediction_run import PredictionRun
-from polymodal.runtime.onnx_run import OnnxRun
+from polymodal.runtime.exported_run import ExportedRun
 
 NEAR = 1e-3
 """Largest difference of an answer in fp32: above rounding, far below what decides."""
@@ -69,7 +69,7 @@ def rows_of(run: PredictionRun, source: Any) -> tuple[list[dict[str, Any]], Root
 
 
 def compare(
-    run: PredictionRun, export: OnnxRun, rows: Sequence[dict[str, Any]], root: Root, made: bool
+    run: PredictionRun, export: ExportedRun, rows: Sequence[dict[str, Any]], root: Root, made: bool
 ) -> Compared:
     """Compare what a run and its export answer.
 
@@ -99,7 +99,7 @@ def difference(own: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _changed(
-    export: OnnxRun, own: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]
+    export: ExportedRun, own: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]
 ) -> dict[str, float]:
     """Share of rows that are decided otherwise, by target."""
     changed = {}

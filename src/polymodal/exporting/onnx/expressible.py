@@ -25,13 +25,19 @@ def check_expressible(run: PredictionRun) -> None:
     if not run.targets:
         fix = "Fit one that has: polymodal fit TABLE --target COLUMN"
         raise RunError(f"{run.folder}: has no targets, and onnx holds the answers to these alone. {fix}")
-    if run.blend is not None:
-        reason = "its answers are those of several models, of which onnx holds the neural one alone"
-        fix = f"Export that one: polymodal export {run.folder}/candidates/fused --to onnx"
-        raise RunError(f"{run.folder}: {reason}. {fix}")
+    if run.blend is None:
+        check_readers(run)
+    saved_decoders(run)
+
+
+def check_readers(run: PredictionRun) -> None:
+    """Refuse a neural model whose rows cannot be read without torch and Transformers.
+
+    Raises:
+        RunError: Naming the input.
+    """
     for name, reader in run.reading.readers.items():
         check_reader(run.folder, name, reader)
-    saved_decoders(run)
 
 
 def check_reader(folder: Path, name: str, reader: Reader) -> None:

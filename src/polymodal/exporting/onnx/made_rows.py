@@ -32,7 +32,7 @@ def made_rows(readers: Mapping[str, Reader]) -> list[dict[str, Any]]:
     Inputs of a modality that another package adds are missing in all of them.
     """
     random = np.random.default_rng(0)
-    known = {name: reader for name, reader in readers.items() if reader.modality in CELLS}
+    known = {name: reader.main for name, reader in readers.items() if reader.modality in CELLS}
 
     def cells(names: Mapping[str, Reader]) -> dict[str, Any]:
         return {name: CELLS[each.modality](each, random) for name, each in names.items()}
