@@ -79,7 +79,7 @@ def test_the_command_prints_what_it_wrote_and_how_near_it_is(exported):
     folder, out = exported
     assert out.startswith("photo (image), note (text), bedrooms (number) exported to ")
     assert f"polymodal.runtime.load('{folder}').predict(rows)" in out
-    assert "largest difference to the run on 60 rows: " in out
+    assert "largest difference to the run on 40 rows: " in out
     files = {path.name for path in folder.iterdir()}
     assert files == {"model.onnx", "export.json", "processor_config.json", "reader_1", "checksums.json"}
 

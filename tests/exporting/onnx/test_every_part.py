@@ -1,0 +1,39 @@
+"""Every fusion over every modality, and every head, as ONNX: slow, for each is converted anew."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from polymodal.config import Declaration
+from polymodal.exporting.onnx.comparing import compare
+from polymodal.exporting.onnx.made_rows import made_rows
+from polymodal.exporting.onnx.model_writing import write_model
+from polymodal.models.fusion import FUSIONS
+from polymodal.models.heads import HEADS
+from polymodal.runs.prediction_run import PredictionRun
+from polymodal.runtime.opening import open_export
+from tests.support.component_cases import ENCODER_CASES, make_case
+
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+CASES = [("fusion", name) for name in FUSIONS] + [("head", name) for name in HEADS]
+
+
+def run_of(kind, name):
+    """A run around an untrained model; with a fusion it has an input of every modality."""
+    torch.manual_seed(0)
+    names = [f"column {number}" for number in range(len(ENCODER_CASES))] if kind == "fusion" else ()
+    model = make_case(kind, name, names).model
+    rows = [{input: None for input in model.config.input_names}]
+    return PredictionRun(Path("run"), model, model.make_processor(rows), Declaration.model_construct())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind, name", CASES)
+def test_answers_are_those_of_the_model(kind, name, tmp_path):
+    run = run_of(kind, name)
+    write_model(run, tmp_path, False)
+    rows = made_rows(run.reading.readers)
+    assert len(rows) == 5 + 2 * len(run.reading.readers)
+    found = compare(run, open_export(tmp_path), rows, None, True)
+    assert found.largest < 1e-5, found.summary
