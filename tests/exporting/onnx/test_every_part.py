@@ -24,7 +24,7 @@ def run_of(kind, name):
     torch.manual_seed(0)
     names = [f"column {number}" for number in range(len(ENCODER_CASES))] if kind == "fusion" else ()
     model = make_case(kind, name, names).model
-    rows = [{input: None for input in model.config.input_names}]
+    rows = [dict.fromkeys(model.config.input_names)]
     return PredictionRun(Path("run"), model, model.make_processor(rows), Declaration.model_construct())
 
 
