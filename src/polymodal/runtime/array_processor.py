@@ -51,11 +51,11 @@ class ArrayProcessor(RowProcessor):
         made: dict[str, np.ndarray] = {}
         for number, entry in enumerate(entries):
             kept = [items_of(row.get(entry.name)) for row in cells]
-            place, present = places(list(map(len, kept)))
+            index, present = places(list(map(len, kept)))
             reader = self.readers[entry.name]
             arrays = reader.arrays([item for items in kept for item in items] or [reader.blank()])
             tensors = {each.name: padded(arrays[each.name], each.shape) for each in entry.tensors}
-            named = {"place": place, "present": present, **tensors}
+            named = {"place": index, "present": present, **tensors}
             made |= {f"{number}.{name}": array for name, array in named.items()}
         return made
 
@@ -117,8 +117,8 @@ def places(counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     number = np.asarray(counts, dtype=np.int64)
     slot = np.arange(max(1, int(number.max(initial=0))))
     present = slot < number[:, None]
-    place = (number.cumsum() - number)[:, None] + slot
-    return np.where(present, place, 0), present
+    index = (number.cumsum() - number)[:, None] + slot
+    return np.where(present, index, 0), present
 
 
 def padded(array: np.ndarray, shape: Sequence[int | None]) -> np.ndarray:

@@ -113,12 +113,12 @@ class BlendRun(ExportedRun):
         names = [entry.name for entry in manifest.inputs]
         members: dict[str, Member] = {}
         for name, kind in manifest.candidates.items():
-            place = folder / CANDIDATES / name
+            location = folder / CANDIDATES / name
             if kind == ONNX:
-                run = OnnxRun.of_folder(place, Manifest.read(place), threads)
+                run = OnnxRun.of_folder(location, Manifest.read(location), threads)
                 members[name] = NeuralMember(name, run)
             else:
-                members[name] = plain_member(name, place, names, processor, threads)
+                members[name] = plain_member(name, location, names, processor, threads)
         if list(processor.targets) != list(manifest.decoders):
             raise RunError(f"{folder}: its files are of different exports. Export again")
         return cls(folder, manifest, processor, members)

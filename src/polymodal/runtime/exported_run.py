@@ -114,8 +114,8 @@ class ExportedRun(ABC):
         named = list(dict.fromkeys(str(name) for row in rows for name in row))
         absent = [name for name in self.inputs if name not in named]
         if rows and len(absent) == len(self.inputs):
-            found = f"none of the model's inputs among the columns {', '.join(named) or '(none)'}"
-            raise DataError(Problem(found=found, expected=f"one or more of {', '.join(self.inputs)}"))
+            reason = f"none of the model's inputs among the columns {', '.join(named) or '(none)'}"
+            raise DataError(Problem(found=reason, expected=f"one or more of {', '.join(self.inputs)}"))
         others = [name for name in named if name not in self.inputs]
         for name in absent if rows else ():
             hint = f". {did_you_mean(name, others)}" if others else ""

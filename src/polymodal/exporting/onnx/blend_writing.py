@@ -26,19 +26,19 @@ def write_blend(run: PredictionRun, folder: Path, int8: bool) -> None:
     assert run.blend is not None
     candidates: dict[str, str] = {}
     for name, member in run.blend.members.items():
-        place = folder / CANDIDATES / name
+        location = folder / CANDIDATES / name
         if isinstance(member, FusedMember):
-            place.mkdir(parents=True)
+            location.mkdir(parents=True)
             neural = PredictionRun(run.folder, member.model, _processor(run, name), run.declaration)
             check_readers(neural)
-            write_model(neural, place, int8)
+            write_model(neural, location, int8)
             candidates[name] = ONNX
         elif isinstance(member, FrozenMember):
             reason = f"its candidate '{name}' takes vectors of a pretrained encoder, which onnx does not hold"
             fix = "Export the neural model alone, the run candidates/fused"
             raise RunError(f"{run.folder}: {reason}. {fix}")
         else:
-            shutil.copytree(run.folder / CANDIDATES / name, place)
+            shutil.copytree(run.folder / CANDIDATES / name, location)
             candidates[name] = PLAIN
     RowProcessor({}, run.reading.targets, run.reading.missing).save_pretrained(folder)
     Manifest(

@@ -64,7 +64,7 @@ def rows_of(run: PredictionRun, source: Any) -> tuple[list[dict[str, Any]], Root
     picked = np.unique(np.linspace(0, len(table) - 1, min(len(table), MOST_ROWS)).astype(int))
     names = [name for name in run.reading.readers if table.has(name)]
     columns = table.select(picked).data.select_columns(names).cells(range(len(picked)))
-    rows = [{name: columns[name][place] for name in names} for place in range(len(picked))]
+    rows = [{name: columns[name][index] for name in names} for index in range(len(picked))]
     return rows, table.root
 
 

@@ -80,11 +80,11 @@ def check_tokenizer(folder: Path, name: str, own: TextReader, written: TextReade
     """Check that the exported tokenizer writes texts with the same tokens.
 
     Raises:
-        RunError: If not: Transformers' class does more than its file says.
+        RunError: If not: Transformers' class does more than its file holds.
     """
     for text in TRIED:
         ours: Any = own.read(text, None)
         if ours.tolist() != written.read(text, None).tolist():
             part = type(own.part).__name__
-            reason = f"the tokenizer of '{name}' ({part}) does more than its {FILE} says"
+            reason = f"the tokenizer of '{name}' ({part}) does more than its {FILE} holds"
             raise RunError(f"{folder}: {reason}, so that answers would differ. Fit with another encoder")

@@ -38,12 +38,12 @@ class Graph(nn.Module):
 
     def _sequence(self, entry: InputEntry, left: Iterator[Tensor]) -> TokenSequence:
         """The tokens of an input's items in their places; ``(rows · slots, length, width)``."""
-        place, present = next(left), next(left)
+        index, present = next(left), next(left)
         values = {each.name: next(left) for each in entry.tensors}
         encoder = self.model.model.encoders[self.model.model.encoder_of[entry.name]]
         items = next(iter(values.values())).shape[0]
         made = encoder(row=torch.zeros(items, dtype=torch.long), **values)
-        flat = place.flatten()
+        flat = index.flatten()
         return replace(made, tokens=made.tokens[flat], mask=made.mask[flat], row=flat, present=present)
 
 
@@ -102,10 +102,10 @@ def example(entries: Sequence[InputEntry], readers: Sequence[Reader]) -> Example
     tensors: list[Tensor] = []
     names: list[str] = []
     free: list[list[int]] = []
-    place = torch.arange(ROWS * SLOTS).view(ROWS, SLOTS)
+    index = torch.arange(ROWS * SLOTS).view(ROWS, SLOTS)
     for number, (entry, reader) in enumerate(zip(entries, readers, strict=True)):
         values = reader.collate_dense([reader.blank()] * (ROWS * SLOTS + 1 + number))
-        tensors += [place.clone(), place % 3 > 0, *(values[each.name] for each in entry.tensors)]
+        tensors += [index.clone(), index % 3 > 0, *(values[each.name] for each in entry.tensors)]
         names += [f"{number}.{name}" for name in entry.names]
         lengths = [
             [at for at, size in enumerate(each.shape, start=1) if size is None] for each in entry.tensors

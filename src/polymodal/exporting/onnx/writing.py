@@ -46,10 +46,10 @@ def write(
     with folder_aside(folder, last=FILE) as part:
         (write_model if run.blend is None else write_blend)(run, part, int8)
         write_sums(part)
-        found = compare(run, open_export(part, threads=1), *compared_on, made=rows is None)
+        compared = compare(run, open_export(part, threads=1), *compared_on, made=rows is None)
         if not int8:
-            check_near(run, found)
-    return Exported(folder, _by_modality(run), usage=_usage(folder), notes=[found.summary])
+            check_near(run, compared)
+    return Exported(folder, _by_modality(run), usage=_usage(folder), notes=[compared.summary])
 
 
 def write_sums(folder: Path) -> None:
