@@ -11,8 +11,10 @@ from PIL import Image
 
 import polymodal as pm
 from polymodal import runtime
+from polymodal.exporting.onnx.comparing import compare
 from tests.support.command import polymodal
 
+onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 NOTHING = {"photo": None, "note": None, "bedrooms": None}
 FOREIGN = (
@@ -117,6 +119,19 @@ def test_rows_of_other_columns_are_refused_or_named(exported):
         model.predict([{"beds": 3}])
     with pytest.warns(pm.InputWarning, match="no row has the input 'note'"):
         model.predict([{"bedrooms": 3, "photo": None}])
+
+
+def test_weights_of_8_bits_are_those_of_matrix_products(exported, run, rows, tmp_path):
+    folder = shutil.copytree(exported[0], tmp_path / "rounded")
+    (folder / "checksums.json").unlink()
+    from polymodal.exporting.onnx.converting import round_weights  # which needs onnxscript
+
+    round_weights(folder / "model.onnx")
+    kinds = {node.op_type for node in onnx.load_model(folder / "model.onnx").graph.node}
+    assert {"MatMulInteger", "Conv"} <= kinds and "ConvInteger" not in kinds
+    assert (folder / "model.onnx").stat().st_size < (exported[0] / "model.onnx").stat().st_size
+    found = compare(run, runtime.load(folder), rows, None, False)
+    assert 1e-6 < found.largest < 0.1
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "export.json", "processor_config.json"])
