@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ from polymodal.candidates.frozen import FrozenCandidate
 from polymodal.config import Declaration
 from polymodal.errors import RunError
 from polymodal.models.blend import BlendConfig, BlendedModel
+from polymodal.models.encoders import TextEncoder
+from polymodal.models.outputs import TokenSequence
 from polymodal.utils.deadline import Deadline
 from tests.support.checkpoints import CHECKPOINTS
 from tests.support.command import polymodal, settings
@@ -38,8 +41,16 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_houses(folder)
     CHECKPOINTS["bert"].save(folder / "bert")
     options = [*TARGETS, *settings("photo"), *FROZEN]
-    made = polymodal("fit", "houses.csv", *options, *EVERY, "-o", "run", folder=folder)
+    whole, items = TextEncoder.forward, list[int]()
+
+    def counted(self: TextEncoder, *, row: torch.Tensor, **values: torch.Tensor) -> TokenSequence:
+        items.append(len(row))
+        return whole(self, row=row, **values)
+
+    with mock.patch.object(TextEncoder, "forward", counted):
+        made = polymodal("fit", "houses.csv", *options, *EVERY, "-o", "run", folder=folder)
     assert made.status == 0, made.err
+    (folder / "encoded.json").write_text(json.dumps(items))
     (folder / "printed.txt").write_text(made.out, encoding="utf-8")
     alone = ["--set", "train.candidates=[frozen]"]
     made = polymodal("fit", "houses.csv", *options, *alone, "-o", "alone", folder=folder)
@@ -54,8 +65,15 @@ def test_models_on_frozen_features_are_tried_and_listed(encoded: Path) -> None:
     assert "frozen.linear" in (encoded / "printed.txt").read_text()
 
 
-def test_a_loaded_run_answers_the_same(encoded: Path) -> None:
-    run, kept = pm.load(encoded / "alone"), pd.read_parquet(encoded / "alone" / "predictions.parquet")
+def test_an_encoder_runs_once_per_cell_for_all_candidates_and_for_the_blend(encoded: Path) -> None:
+    notes = pd.read_csv(encoded / "houses.csv")["note"].dropna()
+    assert sum(json.loads((encoded / "encoded.json").read_text())) == notes.nunique()
+
+
+@pytest.mark.parametrize("name", ["alone", "run"])
+def test_a_loaded_run_answers_the_same(encoded: Path, name: str) -> None:
+    """The fit answered the test rows by what it had kept of its encoders, the loaded run by these."""
+    run, kept = pm.load(encoded / name), pd.read_parquet(encoded / name / "predictions.parquet")
     answers = run.predict(encoded / "houses.csv").iloc[kept["row"].to_numpy() - 1]
     assert answers["kind"].tolist() == kept["kind"].tolist()
     np.testing.assert_allclose(answers["kind_confidence"], kept["kind_confidence"], atol=1e-5)

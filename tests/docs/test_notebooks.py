@@ -35,10 +35,10 @@ def run_cell(code: str, names: dict[str, Any]) -> str:
     return shown(eval(compile(ast.Expression(last.value), "cell", "eval"), names))
 
 
-def test_the_site_shows_them():
+def test_there_are_three_and_the_site_shows_them():
     navigation = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
     start = (DOCS / "index.md").read_text(encoding="utf-8")
-    assert NOTEBOOKS
+    assert len(NOTEBOOKS) == 3
     for path in NOTEBOOKS:
         assert f"notebooks/{path.stem}.md" in navigation and f"notebooks/{path.name}" in start
 

@@ -149,6 +149,10 @@ class Candidate(ABC):
     def readers(self) -> Mapping[str, Reader]:
         """By input, its reader; inputs that it does not read are absent."""
 
+    def cached_readers(self) -> Mapping[str, Reader]:
+        """By input, what hands on an encoder's outputs for test rows, all of which are kept; else absent."""
+        return {}
+
     @classmethod
     @abstractmethod
     def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[Member, Mapping[str, Reader]]:

@@ -46,6 +46,8 @@ class FrozenCandidate(PlainCandidate):
     name = "frozen"
     needs_torch = True
     encoders: PolymodalModel | None = None
+    whole_cache = True
+    """Whether the cache has room for all that the encoders computed."""
 
     def refusal(self) -> str:
         """See :class:`Candidate`."""
@@ -74,7 +76,8 @@ class FrozenCandidate(PlainCandidate):
             reader = frozen_reader(encoder, self.processor, names[0], job.declaration.train)
             cells = list(job.cells(names, ("train", *HELD_OUT)))
             listed = ", ".join(f"'{name}'" for name in names)
-            fill_cache(reader, cells, job.cache, listed, deadline=self._encoding(names), quiet=self.quiet)
+            time = self._encoding(names)
+            self.whole_cache &= fill_cache(reader, cells, job.cache, listed, deadline=time, quiet=self.quiet)
             vectors |= dict.fromkeys(names, VectorReader(reader))
         self.deadline = self.whole.share(self.parts)
         return vectors
@@ -124,6 +127,11 @@ class FrozenCandidate(PlainCandidate):
         if self.encoders is None:
             return super().readers()
         return _joined(self._unencoded(), self.processor, list(self.kept))
+
+    def cached_readers(self) -> Mapping[str, Reader]:
+        """See :class:`Candidate`."""
+        kept = self.kept if self.whole_cache else {}
+        return {name: reader.frozen for name, reader in kept.items() if isinstance(reader, VectorReader)}
 
     @classmethod
     def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[Member, Mapping[str, Reader]]:

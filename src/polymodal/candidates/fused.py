@@ -18,6 +18,7 @@ from polymodal.config.overrides import read_yaml
 from polymodal.config.parsing import parse
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
+from polymodal.data.readers.frozen_reader import FrozenReader
 from polymodal.errors import RunError
 from polymodal.models import PolymodalForPrediction
 from polymodal.models.blend_members import FusedMember, Member
@@ -103,6 +104,12 @@ class FusedCandidate(Candidate):
     def readers(self) -> Mapping[str, Reader]:
         """See :class:`Candidate`."""
         return self.job.processor.readers
+
+    def cached_readers(self) -> Mapping[str, Reader]:
+        """See :class:`Candidate`."""
+        reading = self.job.features.get("test")
+        readers = reading.readers if reading else {}
+        return {name: reader for name, reader in readers.items() if isinstance(reader, FrozenReader)}
 
     @classmethod
     def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[Member, Mapping[str, Reader]]:

@@ -89,7 +89,9 @@ class TunedCandidate(FrozenCandidate):
             make = frozen_reader if encoder.frozen else _mean_reader
             reader = make(encoder, self.processor, name, job.declaration.train)
             cells = list(job.cells([name], ("train", *HELD_OUT)))
-            fill_cache(reader, cells, job.cache, f"'{name}'", deadline=self.deadline, quiet=self.quiet)
+            self.whole_cache &= fill_cache(
+                reader, cells, job.cache, f"'{name}'", deadline=self.deadline, quiet=self.quiet
+            )
             vectors[name] = VectorReader(reader)
         return vectors
 

@@ -122,7 +122,7 @@ def search_and_fit(request: FitRequest) -> PredictionRun:
         write_aside(folder / RESULT, json.dumps(search.to_json(), indent=2) + "\n")
         best = chosen(job.declaration, next(t.choice for t in search.trials if t.number == search.best))
         goes_on = open_folder(folder, best, data, resume=resume)
-        steps = PredictionFit(replace(job, declaration=best, features=None), folder, remarks)
+        steps = PredictionFit(replace(job, declaration=best, features={}), folder, remarks)
         with quiet_libraries():
             run = steps.complete(resume=goes_on, quiet=request.quiet)
         (folder / JOURNAL).unlink()

@@ -14,6 +14,8 @@ from polymodal.candidates.blend_folder import joint_readers
 from polymodal.candidates.checks import NEURAL, needs_torch
 from polymodal.candidates.choosing import Choice, choose_blend
 from polymodal.candidates.leaderboard import Truth, answers_of, leaderboard
+from polymodal.data.readers import Reader
+from polymodal.data.readers.joint_reader import JointReader
 from polymodal.data.row_processor import RowProcessor
 from polymodal.errors import ConfigError, PolymodalError, one_line
 from polymodal.pipelines.prediction_fit import PredictionFit
@@ -30,6 +32,7 @@ from polymodal.utils.deadline import Deadline, OutOfTime
 from polymodal.utils.progress import note
 
 if TYPE_CHECKING:
+    from polymodal.data.processor import PolymodalProcessor
     from polymodal.models.blend import BlendedModel
 
 
@@ -157,7 +160,8 @@ class PortfolioFit(PredictionFit):
         notes += finished
         notes += [_left_out(name, reason) for name, reason in left_out.items()]
         run = PredictionRun(self.folder, blend, processor, job.declaration)
-        self.job = replace(job, processor=processor, features=None, notes=[*job.notes, *notes])
+        features = _cached(processor, kept)
+        self.job = replace(job, processor=processor, features=features, notes=[*job.notes, *notes])
         with writing(self.folder, how_to_finish()):
             run.write(self.folder)
         return run
@@ -184,7 +188,7 @@ class PortfolioFit(PredictionFit):
 
     def write_pages(self, run: PredictionRun, results: FitResults) -> None:
         """See :class:`FitSteps`; the rows are read as the blend reads them."""
-        self.job = replace(self.job, processor=run.reading, features=None)
+        self.job = replace(self.job, processor=run.reading, features={})
         super().write_pages(run, results)
         for name in self.job.declaration.train.candidates or ():
             discard(run.folder / FOLDER / name / "checkpoints")
@@ -272,6 +276,25 @@ def _assembled(
     members = {name: kept[name].member() for name in used}
     model = BlendedModel(BlendConfig(inputs, list(heads)), members, weights, heads)
     return model, PolymodalProcessor(joint, job.processor.targets, job.processor.missing)
+
+
+def _cached(processor: RowProcessor, kept: Mapping[str, Candidate]) -> dict[str, PolymodalProcessor]:
+    """What reads the test rows for a blend: the outputs of encoders where the fit has kept them.
+
+    Args:
+        processor: Of the blend.
+        kept: The candidates.
+    """
+    cached = {name: candidate.cached_readers() for name, candidate in kept.items()}
+    if not any(cached.values()):
+        return {}
+    from polymodal.data.processor import PolymodalProcessor
+
+    readers: dict[str, Reader] = {}
+    for name, reader in processor.readers.items():
+        assert isinstance(reader, JointReader)
+        readers[name] = JointReader({key: cached[key].get(name, part) for key, part in reader.parts.items()})
+    return {"test": PolymodalProcessor(readers, processor.targets, processor.missing)}
 
 
 def _log(kept: Mapping[str, Candidate], tried: Mapping[str, Tried]) -> dict[str, Any]:

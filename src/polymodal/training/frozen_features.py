@@ -39,10 +39,10 @@ def encode_frozen(
 ) -> None:
     """Replace the readers of inputs with a frozen encoder by readers of the encoder's output, in ``job``.
 
-    This covers training and validation rows; test rows are read once, through the encoders.
+    The test rows are encoded after the others, and only with readers for whose outputs there is room.
 
     Args:
-        job: Gets ``features`` (the processor with these readers) and notes on what was encoded.
+        job: Gets ``features`` (processors with these readers) and notes on what was encoded.
         model: With the encoders.
         deadline: Of the encoding and of the training after it.
         quiet: Show no progress.
@@ -56,9 +56,32 @@ def encode_frozen(
     )  # fmt: skip
     job.notes += notes
     if readers:
-        job.features = PolymodalProcessor(
-            job.processor.readers | readers, job.processor.targets, job.processor.missing
-        )
+        job.features = dict.fromkeys(("train", "validation"), _reading(job, readers))
+    if tested := _for_test_rows(job, readers, deadline, quiet=quiet):
+        job.features["test"] = _reading(job, tested)
+
+
+def _reading(job: PredictionJob, readers: Mapping[str, Reader]) -> PolymodalProcessor:
+    """The processor of a job with other readers of some inputs."""
+    return PolymodalProcessor(job.processor.readers | readers, job.processor.targets, job.processor.missing)
+
+
+def _for_test_rows(
+    job: PredictionJob, readers: Mapping[str, FrozenReader], deadline: Deadline, *, quiet: bool
+) -> dict[str, FrozenReader]:
+    """Those of ``readers`` whose outputs for the cells of the test rows are kept as well.
+
+    Raises:
+        OutOfTime: If it takes most of the time until ``deadline``.
+    """
+    kept: dict[str, FrozenReader] = {}
+    for reader in dict.fromkeys(readers.values()):
+        names = [name for name, other in readers.items() if other is reader]
+        listed = ", ".join(f"'{name}'" for name in names)
+        cells = list(job.cells(names, ("test",)))
+        if fill_cache(reader, cells, job.cache, listed, deadline=deadline, quiet=quiet):
+            kept |= dict.fromkeys(names, reader)
+    return kept
 
 
 def frozen_readers(
@@ -70,7 +93,7 @@ def frozen_readers(
     train: TrainConfig,
     deadline: Deadline = NO_LIMIT,
     quiet: bool = False,
-) -> tuple[dict[str, Reader], list[str]]:
+) -> tuple[dict[str, FrozenReader], list[str]]:
     """Encode ``cells`` with frozen encoders; by input the reader of the cached outputs.
 
     Args:
@@ -88,7 +111,7 @@ def frozen_readers(
     Raises:
         OutOfTime: If it takes most of the time that is left.
     """
-    made: dict[str, Reader] = {}
+    made: dict[str, FrozenReader] = {}
     notes = []
     for names, encoder in encoders:
         listed = ", ".join(f"'{name}'" for name in names)

@@ -37,14 +37,14 @@ class PredictionJob(RowChecks[RowProcessor], Job[RowProcessor]):
     """A fit of heads, or a pre-training by objectives.
 
     Attributes:
-        features: Reads what frozen encoders make of the cells; None where none is.
+        features: By split what reads the cells as frozen encoders' outputs, where these are kept.
         whole: ``splits`` with the cells of the table; those of private rows lack rare values in ``splits``.
         chosen: Settings that were chosen by the training rows, each in a sentence.
     """
 
     whole: dict[str, Table]
     start: Start | None = None
-    features: PolymodalProcessor | None = None
+    features: dict[str, PolymodalProcessor] = field(default_factory=dict)
     chosen: list[str] = field(default_factory=list)
 
     @property
@@ -66,7 +66,7 @@ class PredictionJob(RowChecks[RowProcessor], Job[RowProcessor]):
 
         Rows whose media could not be read stay skipped: these need not be opened again.
         """
-        fresh = replace(self, declaration=declaration, features=None, notes=[], rejected=list(self.rejected))
+        fresh = replace(self, declaration=declaration, features={}, notes=[], rejected=list(self.rejected))
         if declaration.data == self.declaration.data and declaration.data.seed is not None:
             return fresh
         fresh.whole, fresh.numbers, fresh.rejected = split_and_skip(self.table, declaration, self.folder)
@@ -94,7 +94,7 @@ class PredictionJob(RowChecks[RowProcessor], Job[RowProcessor]):
 
     def rows(self, split: str, *, dropout: float = 0.0) -> RowDataset:
         """The dataset of a split, with its targets."""
-        processor = self.features if self.features and split != "test" else self.processor
+        processor = self.features.get(split, self.processor)
         return RowDataset(
             self.splits[split], processor, self.cache, targets=self.declaration.targets, dropout=dropout,
             seed=self.declaration.train.seed, numbers=self.numbers[split].tolist(),
