@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from polymodal.candidates.checks import NEURAL
 from polymodal.comparison.alignment import Rows, pick, same_rows
 from polymodal.comparison.comparison_figures import ComparedRun, ComparedTarget, ComparisonFigures
 from polymodal.comparison.comparison_text import cheapest, sentences
@@ -144,9 +145,10 @@ def default_output(runs: Sequence[str | Path]) -> Path:
 
 def _described(run: TestedRun) -> ComparedRun:
     declaration = run.declaration
+    fuses = NEURAL in (declaration.train.candidates or (NEURAL,)) and len(declaration.inputs) > 1
     return ComparedRun(
         folder=str(run.folder),
-        fusion=declaration.fusion.name if len(declaration.inputs) > 1 else None,
+        fusion=declaration.fusion.name if fuses else None,
         inputs=list(declaration.inputs),
         cost=run.cost,
     )

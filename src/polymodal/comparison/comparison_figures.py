@@ -70,7 +70,7 @@ class ComparedRun(Record):
 
     Attributes:
         folder: Its path.
-        fusion: Name of the fusion; None with one input.
+        fusion: Name of the fusion; None with one input, and without a neural model.
         inputs: The columns it reads.
         cost: Of its training.
     """

@@ -23,6 +23,8 @@ HEADING = re.compile(
 """Headings of sections, and those of the targets where there are several."""
 SCROLLS = '<div class="scroll" tabindex="0" role="group" aria-label="Table, scrolls where it is wide">'
 
+PLOT_SCROLLS = '<figure class="scroll" tabindex="0" aria-label="Plot, scrolls where it is wide"><svg'
+
 
 @cache
 def environment() -> Environment:
@@ -42,8 +44,12 @@ def environment() -> Environment:
 def render(template: str, **values: Any) -> str:
     """The page of a template in ``templates/`` with ``values``."""
     page = with_contents(environment().get_template(template).render(contents=CONTENTS, **values))
-    page = page.replace('<div class="scroll">', SCROLLS)
-    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), page)
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), scrolling(page))
+
+
+def scrolling(page: str) -> str:
+    """A page whose wide tables and plots can be scrolled by the keyboard."""
+    return page.replace('<div class="scroll">', SCROLLS).replace("<figure><svg", PLOT_SCROLLS)
 
 
 def with_contents(page: str) -> str:
