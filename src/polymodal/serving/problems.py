@@ -10,8 +10,9 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from polymodal.api import PolymodalError, one_line
 
@@ -85,6 +86,10 @@ def error_response(path: str, refusal: Refusal) -> JSONResponse:
     return JSONResponse(body, refusal.status, refusal.headers)
 
 
+CLIENT_LEFT = 499
+"""Status in the metrics of requests whose client went before the body was complete."""
+
+
 def install_handlers(app: FastAPI, without_paths: Callable[[str], str]) -> None:
     """Answer every error of ``app`` with JSON that holds neither a path nor a traceback.
 
@@ -116,6 +121,10 @@ def install_handlers(app: FastAPI, without_paths: Callable[[str], str]) -> None:
         message = f"the server failed (error {number}, described in its log)"
         return error_response(request.url.path, Refusal(500, message))
 
+    async def left(request: Request, error: Exception) -> Response:
+        return Response(status_code=CLIENT_LEFT)  # which nobody receives
+
+    app.add_exception_handler(ClientDisconnect, left)
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, invalid)

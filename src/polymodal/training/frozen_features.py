@@ -63,7 +63,9 @@ def encode_frozen(
 
 def _reading(job: PredictionJob, readers: Mapping[str, Reader]) -> PolymodalProcessor:
     """The processor of a job with other readers of some inputs."""
-    return PolymodalProcessor(job.processor.readers | readers, job.processor.targets, job.processor.missing)
+    return PolymodalProcessor(
+        {**job.processor.readers, **readers}, job.processor.targets, job.processor.missing
+    )
 
 
 def _for_test_rows(
