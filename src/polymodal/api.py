@@ -14,15 +14,22 @@ if TYPE_CHECKING:
     from polymodal.artifact.run_list import RunEntry, list_runs, test_metrics, tested_rows
     from polymodal.attribution.explain import Explanation
     from polymodal.attribution.explanation_html import spoken_answer, spoken_confidence, spoken_share
-    from polymodal.attribution.explanation_page import Explanations, explain, write_explanations
+    from polymodal.attribution.explanation_page import (
+        Explanations,
+        explain,
+        explanation_page,
+        write_explanations,
+    )
     from polymodal.attribution.explanation_table import summary
     from polymodal.comparison.comparison import compare, default_output
     from polymodal.data.cache.disk import DiskStore, default_folder
+    from polymodal.data.chat.messages import Media
     from polymodal.data.chat.sources import KINDS
     from polymodal.data.checks.check import CheckReport
     from polymodal.data.checks.findings import Findings
     from polymodal.data.checks.rejected import count_rows
     from polymodal.data.media.cells import Limits as MediaLimits
+    from polymodal.data.media.cells import recognise
     from polymodal.data.media.path_access import NOWHERE, MediaAccess
     from polymodal.data.readers.base import content_of
     from polymodal.data.row_processor import RowProcessor
@@ -63,15 +70,19 @@ if TYPE_CHECKING:
     from polymodal.report.leaderboard_text import leaders
     from polymodal.run import Run
     from polymodal.run import load_run as load
+    from polymodal.runs.answering import decoding
+    from polymodal.runs.encode_items import mean_of_units, unit
     from polymodal.runs.generation_metrics import NONE
     from polymodal.runs.parts import WrittenParts, write_parts
+    from polymodal.runs.replies import Reply, fit_together, grow, usual_tokens
     from polymodal.runs.row_reading import ReadRow, joined, media_names, part_of, read_row
     from polymodal.runs.single_rows import answer_rows, embed_rows, most_rows
     from polymodal.runs.spoken_rows import answer_in_words, embed_prompts, prompt_columns
     from polymodal.runs.tables import embed_to, predict_to
     from polymodal.runs.talking import Talk
+    from polymodal.runs.text_tokens import text_tokens
     from polymodal.search.hits import Hit
-    from polymodal.search.index import open_index
+    from polymodal.search.index import Index, open_index
     from polymodal.search.index_building import Indexed
     from polymodal.search.index_building import index_table as index_to
     from polymodal.search.manifest import read_manifest
@@ -92,19 +103,20 @@ _HOMES = {
     "polymodal.artifact.run_folder": "require_folder_of_run require_run use_threads",
     "polymodal.attribution.explain": "Explanation",
     "polymodal.attribution.explanation_html": "spoken_answer spoken_confidence spoken_share",
-    "polymodal.attribution.explanation_page": "Explanations explain write_explanations",
+    "polymodal.attribution.explanation_page": "Explanations explain explanation_page write_explanations",
     "polymodal.attribution.explanation_table": "summary",
     "polymodal.comparison.comparison": "compare default_output",
     "polymodal.data.cache.disk": "DiskStore default_folder",
+    "polymodal.data.chat.messages": "Media",
     "polymodal.data.chat.sources": "KINDS",
     "polymodal.artifact.run_list": "RunEntry list_runs test_metrics tested_rows",
     "polymodal.data.checks.check": "CheckReport",
     "polymodal.data.checks.findings": "Findings",
     "polymodal.data.checks.rejected": "count_rows",
-    "polymodal.data.media.cells": "MediaLimits:Limits",
+    "polymodal.data.media.cells": "MediaLimits:Limits recognise",
     "polymodal.data.media.path_access": "MediaAccess NOWHERE",
-    "polymodal.data.row_processor": "RowProcessor",
     "polymodal.data.readers.base": "content_of",
+    "polymodal.data.row_processor": "RowProcessor",
     "polymodal.data.schema.column_summary": "brief",
     "polymodal.data.tables.table": "Table read_table",
     "polymodal.data.tables.table_writing": "STANDARD_OUTPUT check_output",
@@ -130,15 +142,19 @@ _HOMES = {
     "polymodal.evaluation.number_text": "NAMES SHARES listed metric number points span",
     "polymodal.language_run": "LanguageRun",
     "polymodal.run": "Run load:load_run",
+    "polymodal.runs.answering": "decoding",
+    "polymodal.runs.encode_items": "mean_of_units unit",
     "polymodal.runs.generation_metrics": "NONE",
     "polymodal.runs.parts": "WrittenParts write_parts",
+    "polymodal.runs.replies": "Reply fit_together grow usual_tokens",
     "polymodal.runs.row_reading": "ReadRow joined media_names part_of read_row",
     "polymodal.runs.single_rows": "answer_rows embed_rows most_rows",
     "polymodal.runs.spoken_rows": "answer_in_words embed_prompts prompt_columns",
     "polymodal.runs.tables": "embed_to predict_to",
     "polymodal.runs.talking": "Talk",
+    "polymodal.runs.text_tokens": "text_tokens",
     "polymodal.search.hits": "Hit",
-    "polymodal.search.index": "open_index",
+    "polymodal.search.index": "Index open_index",
     "polymodal.search.index_building": "Indexed index_to:index_table",
     "polymodal.search.manifest": "read_manifest",
     "polymodal.search.querying": "Asked",
@@ -161,21 +177,22 @@ _HOME_OF = {
 __all__ = [
     "Asked", "Capability", "CheckReport", "ConfigError", "DataError", "Deadline", "DemoResult", "DiskStore",
     "EncoderStatus", "Explanation", "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit",
-    "Indexed", "InputWarning", "JsonObject", "JsonValue", "KINDS", "Kind", "LONGEST", "LanguageRun",
-    "MediaAccess", "MediaLimits", "NAMES", "NONE", "NOWHERE", "PolymodalError", "Portfolio", "ReadRow",
-    "ReadingWarning", "Remarks", "Repeats", "ReportedElsewhere", "RowProcessor", "Run", "RunEntry",
-    "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated",
+    "Index", "Indexed", "InputWarning", "JsonObject", "JsonValue", "KINDS", "Kind", "LONGEST", "LanguageRun",
+    "Media", "MediaAccess", "MediaLimits", "NAMES", "NONE", "NOWHERE", "PolymodalError", "Portfolio",
+    "ReadRow", "ReadingWarning", "Remarks", "Repeats", "Reply", "ReportedElsewhere", "RowProcessor", "Run",
+    "RunEntry", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated",
     "WrittenParts", "__version__", "answer_in_words", "answer_rows", "brief", "check", "check_output",
-    "compare", "content_of", "count_rows", "default_folder", "default_output", "did_you_mean",
-    "embed_prompts", "embed_rows", "embed_to", "encoders", "explain", "export", "find_format", "fit",
-    "fit_folds", "fit_fusions", "fit_searched", "go_offline", "how_to_fix", "index_to", "init",
-    "is_main_process", "joined", "json_rows", "leaders", "list_runs", "listed", "load", "measure",
-    "media_names", "metric", "most_rows", "number", "one_line", "open_index", "parse_instead", "part_of",
-    "points", "predict_to", "pretrain", "prompt_columns", "raise_terminated", "read_limit", "read_manifest",
-    "read_row", "read_table", "require_folder", "require_folder_of_run", "require_run", "run_demo", "span",
-    "spoken_answer", "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text",
-    "test_metrics", "tested_rows", "trained_on", "use_threads", "write_explanations", "write_houses",
-    "write_parts",
+    "compare", "content_of", "count_rows", "decoding", "default_folder", "default_output", "did_you_mean",
+    "embed_prompts", "embed_rows", "embed_to", "encoders", "explain", "explanation_page", "export",
+    "find_format", "fit", "fit_folds", "fit_fusions", "fit_searched", "fit_together", "go_offline", "grow",
+    "how_to_fix", "index_to", "init", "is_main_process", "joined", "json_rows", "leaders", "list_runs",
+    "listed", "load", "mean_of_units", "measure", "media_names", "metric", "most_rows", "number", "one_line",
+    "open_index", "parse_instead", "part_of", "points", "predict_to", "pretrain", "prompt_columns",
+    "raise_terminated", "read_limit", "read_manifest", "read_row", "read_table", "recognise",
+    "require_folder", "require_folder_of_run", "require_run", "run_demo", "span", "spoken_answer",
+    "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text", "test_metrics",
+    "tested_rows", "text_tokens", "trained_on", "unit", "use_threads", "usual_tokens", "write_explanations",
+    "write_houses", "write_parts",
 ]  # fmt: skip
 
 

@@ -144,26 +144,37 @@ def write_explanations(found: Explanations, run: PredictionRun, output: str | Pa
         PolymodalError: If they cannot be written.
     """
     folder = Path(output)
-    modalities = {name: run.processor.readers[name].modality for name in run.model.config.input_names}
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_parquet([found.frame()], folder / FRAME)
-        targets = dict.fromkeys(entry.said.target for entry in found.entries)
-        page = render(
-            "explain.html",
-            title=f"Explained: {', '.join(targets)}",
-            sentences=found.sentences(),
-            groups=_by_row(found.entries),
-            baselines={kind: WORDS.get(kind, OTHER) for kind in dict.fromkeys(modalities.values())},
-            gradients=any(entry.weight for entry in found.entries),
-            contributions=any(entry.plain for entry in found.entries),
-            limit=LIMIT,
-            plain=plain,
-            confidence=spoken_confidence,
-            footer=f"Run {run.folder}, written by Polymodal {__version__}. All figures: {FRAME}.",
-        )
-        write_text(folder / PAGE, page)
+        footer = f"Run {run.folder}, written by Polymodal {__version__}. All figures: {FRAME}."
+        write_text(folder / PAGE, explanation_page(found, run, footer))
     return folder / PAGE, folder / FRAME
+
+
+def explanation_page(found: Explanations, run: PredictionRun, footer: str) -> str:
+    """The page of explanations, in HTML.
+
+    Args:
+        found: The explanations.
+        run: That was explained.
+        footer: The page's last line.
+    """
+    modalities = {name: run.processor.readers[name].modality for name in run.model.config.input_names}
+    targets = dict.fromkeys(entry.said.target for entry in found.entries)
+    return render(
+        "explain.html",
+        title=f"Explained: {', '.join(targets)}",
+        sentences=found.sentences(),
+        groups=_by_row(found.entries),
+        baselines={kind: WORDS.get(kind, OTHER) for kind in dict.fromkeys(modalities.values())},
+        gradients=any(entry.weight for entry in found.entries),
+        contributions=any(entry.plain for entry in found.entries),
+        limit=LIMIT,
+        plain=plain,
+        confidence=spoken_confidence,
+        footer=footer,
+    )
 
 
 def _by_row(entries: Sequence[Explanation]) -> dict[int, list[dict[str, Any]]]:

@@ -15,6 +15,12 @@ from polymodal.cli.options import Device, Precision, PrecisionOption, Threads
 
 def serve(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="The folders that fits wrote.")],
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            "--index", metavar="INDEX", help="An index of one of the runs, for POST /search. [none]"
+        ),
+    ] = None,
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; 0.0.0.0 for all.")
     ] = "127.0.0.1",
@@ -83,10 +89,13 @@ def serve(
 
     for run in runs:
         api.require_run(run)  # before anything is imported
+    if index is not None:
+        api.read_manifest(index)
     _server()(
-        runs, host=host, port=port, token=token, limits=_limits(limit or []), hosts=public_host or [],
-        origins=cors or [], allowed_hosts=allow_host or [], decoders=decoders, device=device,
-        threads=threads, precision=(precision or Precision.fp32).value, on_ready=typer.echo,
+        runs, index=index, host=host, port=port, token=token, limits=_limits(limit or []),
+        hosts=public_host or [], origins=cors or [], allowed_hosts=allow_host or [], decoders=decoders,
+        device=device, threads=threads, precision=(precision or Precision.fp32).value,
+        on_ready=typer.echo,
     )  # fmt: skip
 
 

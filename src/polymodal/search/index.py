@@ -91,6 +91,14 @@ class Index:
         names = list(self.manifest.inputs)
         return {name: self._store.count(input_table(index)) for index, name in enumerate(names)}
 
+    def run(self) -> PredictionRun:
+        """The run that made the index; it is loaded where it was not handed over.
+
+        Raises:
+            RunError: If it is not to be found, or is another one.
+        """
+        return self._maker.run()
+
     def search(
         self,
         query: Any = None,

@@ -13,12 +13,25 @@ from polymodal import api
 from polymodal.serving.metrics import Measured
 from polymodal.serving.problems import install_handlers
 from polymodal.serving.reading_limits import BodyLimits
-from polymodal.serving.routes import docs, embed, health, metrics, predict, runs, session
+from polymodal.serving.routes import (
+    docs,
+    embed,
+    explain,
+    health,
+    metrics,
+    openai_chat,
+    openai_embeddings,
+    predict,
+    runs,
+    search,
+    session,
+)
 from polymodal.serving.security import Guard, Sessions
 from polymodal.serving.service import Service
 
 ROUTERS: tuple[Callable[[Service], APIRouter], ...] = (
     health.router, runs.router, predict.router, embed.router, metrics.router,
+    search.router, explain.router, openai_chat.router, openai_embeddings.router,
 )  # fmt: skip
 """A function per file of routes, from a service to its APIRouter."""
 

@@ -16,20 +16,23 @@ T = TypeVar("T")
 RETRY_SECONDS = 1
 
 
-async def bounded(request: Request, service: Service, work: Coroutine[Any, Any, T]) -> T:
+async def bounded(
+    request: Request, service: Service, work: Coroutine[Any, Any, T], seconds: float | None = None
+) -> T:
     """What ``work`` returns; it is cancelled when the client goes.
 
     Args:
         request: Its body is read.
         service: Its limits hold.
         work: That answers the request.
+        seconds: That it may take; by default the limit of the service.
 
     Raises:
         Refusal: If too much waits (503), the time is over (504), or the client went (499).
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_gone(request))
-    seconds = service.limits.seconds
+    seconds = seconds or service.limits.seconds
     try:
         done, _ = await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if task in done:

@@ -16,8 +16,13 @@ def describe_service(service: Service) -> JsonObject:
     return {
         "version": api.__version__,
         "limits": service.limits.plain(),
-        "runs": [describe_run(run, service.index is not None) for run in service.runs.values()],
+        "runs": [describe_run(run, _searches(service, run)) for run in service.runs.values()],
     }
+
+
+def _searches(service: Service, served: ServedRun) -> bool:
+    """Whether a run made the index that requests search in."""
+    return service.index is not None and service.index.served is served
 
 
 def describe_run(served: ServedRun, searches: bool = False) -> JsonObject:

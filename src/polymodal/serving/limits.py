@@ -30,6 +30,8 @@ class Limits:
         samples: That are decoded of a recording, in all its channels.
         frames: Of a clip.
         media_seconds: Of a recording or a clip.
+        answer_tokens: Of one answer in words.
+        answer_seconds: From the complete request to the end of an answer in words.
         decoding_seconds: To decode the media of one row.
     """
 
@@ -48,6 +50,8 @@ class Limits:
     samples: int = MediaLimits.samples
     frames: int = MediaLimits.frames
     media_seconds: float = MediaLimits.seconds
+    answer_tokens: int = 4096
+    answer_seconds: float = 600.0
     decoding_seconds: float = 30.0
 
     @classmethod

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from polymodal import api
 from polymodal.api import JsonObject
 from polymodal.serving.batching import Batcher, QueueFull
+from polymodal.serving.chat.talker import Talker
 from polymodal.serving.decoding import Decoders
 from polymodal.serving.limits import Limits
 from polymodal.serving.problems import ItemProblem, Refusal
@@ -83,7 +84,8 @@ class ServedRun:
     @property
     def waiting(self) -> int:
         """The number of rows that wait for the model."""
-        return self._answers.waiting + sum(each.waiting for each in self._vectors.values())
+        talking = 0 if self.talker is None else self.talker.waiting
+        return self._answers.waiting + sum(each.waiting for each in self._vectors.values()) + talking
 
     @contextmanager
     def admitted(self, rows: int) -> Iterator[None]:
@@ -195,6 +197,24 @@ class ServedRun:
             for number, each in enumerate(read, start=1)
         ]
 
+    @cached_property
+    def talker(self) -> Talker | None:
+        """What answers conversations; None where the run does not answer in words."""
+        run = self.run
+        if not isinstance(run, api.LanguageRun):
+            return None
+
+        async def read_items(media: Sequence[api.Media]) -> list[Any]:
+            read = await self.decoders.read(run.processor, [{part.input: part.cell} for part in media])
+            for each in read:
+                if each.problems:
+                    raise Refusal(400, _problem(each, 1).message, param="messages")
+            return [each.row["cells"][part.input] for part, each in zip(media, read, strict=True)]
+
+        return Talker(
+            run, self.model_thread, read_items, most_waiting=self.limits.waiting_rows, on_batch=self.on_batch
+        )
+
     def _fused(self) -> Any:
         assert isinstance(self.run, api.Run)
         return self.run.fused
@@ -238,6 +258,8 @@ class ServedRun:
         """Compute what waits, and take no more."""
         for batcher in [self._answers, *self._vectors.values()]:
             await batcher.stop()
+        if self.talker is not None:
+            await self.talker.stop()
 
     @cached_property
     def targets(self) -> list[JsonObject]:

@@ -16,6 +16,7 @@ from polymodal.serving.fetching import Fetcher, urls_in
 from polymodal.serving.limits import Limits
 from polymodal.serving.metrics import Metrics
 from polymodal.serving.problems import Refusal
+from polymodal.serving.served_index import ServedIndex
 from polymodal.serving.served_run import LANGUAGE, ServedRun
 from polymodal.serving.values import Given
 
@@ -27,7 +28,7 @@ class Service:
         runs: Loaded, by their names in requests.
         limits: Of requests.
         token: That every request has to send; None for none.
-        index: Opened index of vectors for searches; None for none.
+        index: Folder of an index of vectors that one of the runs made; None for none.
         allowed_hosts: Of addresses on the network that requests may name.
         decoders: Processes that decode media.
 
@@ -46,17 +47,18 @@ class Service:
         *,
         limits: Limits | None = None,
         token: str | None = None,
-        index: Any = None,
+        index: str | Path | None = None,
         allowed_hosts: Sequence[str] = (),
         decoders: int = 2,
     ) -> None:
-        self.limits, self.token, self.index = limits or Limits(), token, index
+        self.limits, self.token = limits or Limits(), token
         self.metrics = Metrics(lambda: self.waiting)
         self.fetcher = Fetcher(allowed_hosts, self.limits.file_bytes)
         access = replace(api.NOWHERE, limits=self.limits.media)
         self.decoders = Decoders(decoders, self.limits.decoding_seconds, access)
         self.model_thread = ThreadPoolExecutor(1, thread_name_prefix="polymodal-model")
         self.runs = {name: self._served(name, run) for name, run in runs.items()}
+        self.index = None if index is None else ServedIndex.open(index, self.runs)
         self.draining = False
 
     def _served(self, name: str, run: api.Run | api.LanguageRun) -> ServedRun:

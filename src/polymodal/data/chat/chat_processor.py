@@ -93,6 +93,7 @@ class ConversationProcessor(PolymodalProcessor):
         cache: ReadCache | None = None,
         *,
         reply: bool = False,
+        read: Callable[[Media], Any] | None = None,
     ) -> Turn:
         """Read the items of a conversation, and tokenize it.
 
@@ -101,6 +102,8 @@ class ConversationProcessor(PolymodalProcessor):
             root: The folder that relative paths start from.
             cache: Caches items.
             reply: Encode the prompt of the next answer.
+            read: Gives the reader's array of an item, such as one that another process read; by default it is
+                read here.
 
         Raises:
             MediaError: If an item cannot be read, or the conversation cannot be written.
@@ -109,7 +112,7 @@ class ConversationProcessor(PolymodalProcessor):
         taken: list[int] = []
 
         def count(media: Media) -> int:
-            kept.append(self.read_item(media, root, cache))
+            kept.append(self.read_item(media, root, cache) if read is None else read(media))
             taken.append(self.length_of(media.input, kept[-1]))
             return taken[-1]
 

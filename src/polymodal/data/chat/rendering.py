@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
+from tokenizers.decoders import DecodeStream
 from transformers import PreTrainedTokenizerBase
 
 from polymodal.data.chat.chat_tokenizer import (
@@ -200,7 +201,24 @@ class Renderer:
         """The text of generated tokens, up to the first that ends an answer."""
         tokens = list(map(int, ids))
         stop = next((index for index, token in enumerate(tokens) if token in self.ends), len(tokens))
-        return self._decode(tokens[:stop], skip_special_tokens=True).strip()
+        return self.text_of(tokens[:stop]).strip()
+
+    def text_of(self, ids: list[int]) -> str:
+        """The text of generated tokens, with the white space around it."""
+        return self._decode(ids, skip_special_tokens=True)
+
+    def pieces(self) -> Callable[[int], str]:
+        """A function that gets the tokens of an answer in turn, and returns what each adds to the text.
+
+        A character of several tokens comes with the last of these.
+        """
+        stream = DecodeStream(skip_special_tokens=True)
+
+        def piece(token: int) -> str:
+            with tokenizing():
+                return stream.step(self._backend, token) or ""
+
+        return piece
 
     def describe(self, encoded: Encoded) -> str:
         """The conversation as the model reads it: pieces with loss in « », items as ``<|image|>×64``."""
