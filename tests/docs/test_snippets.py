@@ -1,8 +1,10 @@
 """Every page runs from top to bottom, commands and Python in order, in a folder with the tables it names."""
 
 import io
+import json
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,6 +38,47 @@ def folder(tmp_path, monkeypatch, default_fit):
     return tmp_path
 
 
+class Server:
+    """The server that a page starts with ``polymodal serve``, which its later lines use.
+
+    Attributes:
+        address: In the page.
+    """
+
+    address = "http://127.0.0.1:8000"
+
+    def __init__(self):
+        self.process, self.own = None, self.address
+
+    def start(self, line):
+        """Start it in another process, on a free port."""
+        self.stop()
+        command = [sys.executable, "-m", *shlex.split(line), "--port", "0"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.own = re.search(r"http://\S+:\d+", self.process.stdout.readline())[0]
+
+    def curl(self, line):
+        """Run a line of curl, which has to be answered."""
+        words = shlex.split(line.replace(self.address, self.own))
+        done = subprocess.run(
+            [*words, "--silent", "--fail-with-body"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0 and json.loads(done.stdout), f"{line}\n{done.stdout}{done.stderr}"
+
+    def stop(self):
+        if self.process is not None:
+            self.process.terminate()
+            self.process.communicate(timeout=60)
+            self.process = None
+
+
+@pytest.fixture
+def server():
+    started = Server()
+    yield started
+    started.stop()
+
+
 @pytest.fixture
 def registries():
     """What a page registers is forgotten afterwards."""
@@ -48,9 +91,13 @@ def registries():
     METRICS._metrics[:] = metrics
 
 
-def run_command(line):
+def run_command(line, server):
     """Run a line of a shell block; what is redirected into a file is a declaration, and is fitted."""
     words = shlex.split(line)
+    if words[:2] == ["polymodal", "serve"]:
+        return server.start(line)
+    if words[0] == "curl":
+        return server.curl(line)
     if words[0] == "make":
         assert words[1] in TARGETS, line
         return
@@ -64,13 +111,14 @@ def run_command(line):
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=name_of)
-def test_the_page_runs_from_top_to_bottom(page, folder, registries, capsys):
+def test_the_page_runs_from_top_to_bottom(page, folder, registries, server, capsys):
     names: dict = {"__name__": "snippets"}
     for number, (language, text) in enumerate(blocks(page), start=1):
         if language == "sh":
             for line in commands(text):
-                run_command(line)
+                run_command(line, server)
         elif language == "python":
+            text = text.replace(server.address, server.own)
             exec(compile(text, f"{name_of(page)}, block {number}", "exec"), names)
     if "pm" in names:
         assert capsys.readouterr().out

@@ -61,6 +61,28 @@ def test_a_bad_item_fails_alone(served, rows):
     assert answers[2]["error"]["message"] == "bedrooms: true, expected a number such as 3.5"
 
 
+def test_shares_sum_to_the_answer_less_that_of_no_input(served, rows):
+    body = {"rows": [as_json(rows[1]), {}], "probabilities": True, "shares": True}
+    answer, empty = served.post("/predict", json=body).json()["answers"]
+    assert set(answer["shares"]["price"]) == {name for name, cell in rows[1].items() if cell is not None}
+    moved = answer["values"]["price"] - empty["values"]["price"]
+    assert sum(answer["shares"]["price"].values()) == pytest.approx(moved, rel=1e-3)
+    assert empty["shares"] == {"kind": {}, "price": {}}
+    many = served.post("/predict", json={"rows": [{}] * 17, "shares": True})
+    assert many.status_code == 422 and "at most 16 with shares" in many.json()["error"]["message"]
+
+
+def test_vectors_are_those_of_the_run(served, rows, fitted_houses):
+    run = pm.load(fitted_houses / "run", device="cpu")
+    for name in (None, "photo"):
+        vectors = served.post("/embed", json={"rows": [as_json(row) for row in rows], "input": name}).json()
+        expected = run.embed(rows, input=name, quiet=True)
+        for vector, own in zip(vectors["vectors"], expected, strict=True):
+            assert vector == (None if np.isnan(own).all() else own.tolist())
+    wrong = served.post("/embed", json={"rows": [{}], "input": "foto"})
+    assert wrong.status_code == 422 and "Did you mean 'photo'?" in wrong.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [

@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from polymodal import api
 from polymodal.serving.metrics import Measured
-from polymodal.serving.problems import install_handlers
+from polymodal.serving.problems import ERRORS, install_handlers
 from polymodal.serving.reading_limits import BodyLimits
 from polymodal.serving.routes import (
     docs,
@@ -68,7 +68,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
 
     app = FastAPI(
         title="Polymodal", version=api.__version__, lifespan=lifespan, redoc_url=None, docs_url=None,
-        description="Runs of Polymodal: predictions, vectors, explanations and chat.",
+        responses=ERRORS, description="Runs of Polymodal: predictions, vectors, explanations and chat.",
     )  # fmt: skip
     app.state.service = service
     install_handlers(app, service.without_paths)

@@ -17,6 +17,7 @@ class Limits:
     Attributes:
         body_bytes: Of the body of a request.
         rows: In a request.
+        share_rows: In a request that wants each input's share, which takes many answers per row.
         media_per_request: Pictures, recordings, clips and sequences in a request.
         values: Of JSON: its commas and brackets.
         nesting: Lists and objects in each other in JSON.
@@ -37,6 +38,7 @@ class Limits:
 
     body_bytes: int = 64 * 2**20
     rows: int = 1000
+    share_rows: int = 16
     media_per_request: int = 256
     values: int = 2_000_000
     nesting: int = 32

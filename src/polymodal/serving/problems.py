@@ -7,10 +7,12 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -38,6 +40,26 @@ class ItemProblem:
     def plain(self) -> dict[str, str | int | None]:
         """For JSON."""
         return {"message": self.message, "row": self.row, "input": self.input}
+
+
+class ErrorContent(BaseModel):
+    """What went wrong: one line with the fix, and each problem; other fields are of OpenAI's form."""
+
+    message: str
+    problems: list[ItemProblem] = []
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every error."""
+
+    error: ErrorContent
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorAnswer, "description": "Refused, with the reason"},
+    "5XX": {"model": ErrorAnswer, "description": "Too much waits, or the server failed"},
+}
+"""The errors of every route, for OpenAPI."""
 
 
 class Refusal(Exception):

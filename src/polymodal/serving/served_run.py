@@ -145,27 +145,38 @@ class ServedRun:
                 return {}, ItemProblem(f"{name}: {error}", row, name)
         return cells, None
 
-    async def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[JsonObject | ItemProblem]:
+    async def predict(
+        self, rows: Sequence[Mapping[str, Any]], shares: bool = False
+    ) -> list[JsonObject | ItemProblem]:
         """The answers to rows of cells, in their order; the problem of a row that cannot be read.
 
         Args:
             rows: By input, as :meth:`cells` returns them.
+            shares: Add how much each input contributed.
 
         Returns:
-            By row ``values``, ``probabilities``, ``intervals``, ``missing`` and ``warnings``.
+            By row ``values``, ``probabilities``, ``intervals``, ``missing`` and ``warnings``; maybe
+            ``shares``.
 
         Raises:
-            Refusal: If the run does not predict (422).
+            Refusal: If the run does not predict, or has no shares (422).
             QueueFull: If too many rows wait.
         """
         self.require("predict")
+        if shares:
+            self.require("explain")
         with self.admitted(len(rows)):
             if not isinstance(self.run, api.Run):
                 return await self._of_words(rows, self._answers)
             read = await self.decoders.read(self.run.reading, rows)
-            answers = iter(await self._answers.submit([each.row for each in read if not each.problems]))
+            good = [each.row for each in read if not each.problems]
+            answers = await self._answers.submit(good)
+            if shares and good:
+                added = await self.in_model(api.row_shares, self.run, good)
+                answers = [{**one, "shares": own} for one, own in zip(answers, added, strict=True)]
+        made = iter(answers)
         return [
-            _problem(each, number) if each.problems else {**next(answers), "warnings": list(each.warnings)}
+            _problem(each, number) if each.problems else {**next(made), "warnings": list(each.warnings)}
             for number, each in enumerate(read, start=1)
         ]
 

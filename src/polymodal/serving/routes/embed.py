@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from polymodal.api import JsonObject
 from polymodal.serving.bodies import Body, json_body, json_schema_of
@@ -27,13 +27,24 @@ class EmbedBody(Body):
     input: str | None = Field(None, description="Whose vectors to return; by default those of the rows.")
 
 
+class Vectors(BaseModel):
+    """A vector per row, in their order; null where a row lacks the input or has an error."""
+
+    run: str
+    vectors: list[list[float] | None]
+    errors: list[ItemProblem]
+
+
 def router(service: Service) -> APIRouter:
     """``POST /embed``."""
     routes = APIRouter(tags=["vectors"])
     first = next(iter(service.runs.values()))
     example = {"run": first.name, "rows": [example_row(first)]}
 
-    @routes.post("/embed", summary="Embed rows", openapi_extra=json_schema_of(EmbedBody, example))
+    @routes.post(
+        "/embed", summary="Embed rows", openapi_extra=json_schema_of(EmbedBody, example),
+        responses={200: {"model": Vectors}},
+    )  # fmt: skip
     async def embed(request: Request) -> JSONResponse:
         body = await json_body(request, EmbedBody, service.limits)
         return JSONResponse(await bounded(request, service, _answer(service, body)))
@@ -45,7 +56,8 @@ async def _answer(service: Service, body: EmbedBody) -> JsonObject:
     served = service.run(body.run)
     served.require("embed")
     check_size(served, body.rows, service.limits)
-    made = await answer_items(served, body.rows, Given(), partial(served.embed, input=body.input))
+    given = await service.with_addresses(served, body.rows, Given())
+    made = await answer_items(served, body.rows, given, partial(served.embed, input=body.input))
     vectors = [None if isinstance(entry, ItemProblem) else entry for entry in made]
     errors = [entry.plain() for entry in made if isinstance(entry, ItemProblem)]
     return {"run": served.name, "vectors": vectors, "errors": errors}

@@ -16,7 +16,7 @@ def router(service: Service) -> APIRouter:
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @routes.get("/ready", summary="Runs are loaded, and requests are taken", responses={503: {}})
+    @routes.get("/ready", summary="Runs are loaded, and requests are taken")
     async def ready() -> dict[str, str]:
         if service.draining:
             raise Refusal(503, "the server ends: what is in flight is answered, and nothing new is taken")

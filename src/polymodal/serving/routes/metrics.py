@@ -13,7 +13,9 @@ def router(service: Service) -> APIRouter:
     """``GET /metrics``."""
     routes = APIRouter(tags=["state"])
 
-    @routes.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
+    @routes.get(
+        "/metrics", summary="Figures for Prometheus", responses={200: {"content": {"text/plain": {}}}}
+    )
     async def metrics() -> PlainTextResponse:
         return PlainTextResponse(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 

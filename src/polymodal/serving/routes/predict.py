@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from polymodal.api import JsonObject
 from polymodal.serving.bodies import Body, json_body, json_schema_of, validated
@@ -14,7 +15,7 @@ from polymodal.serving.bounded import bounded
 from polymodal.serving.description import example_row
 from polymodal.serving.forms import form_files, form_options, form_row, form_rows, read_form
 from polymodal.serving.items import answer_items, check_size
-from polymodal.serving.problems import ItemProblem
+from polymodal.serving.problems import ItemProblem, Refusal
 from polymodal.serving.service import Service
 from polymodal.serving.values import Given, ServedInput
 
@@ -32,6 +33,27 @@ class PredictBody(Body):
     shares: bool = Field(False, description="Also how much each input contributed.")
 
 
+class Answered(BaseModel):
+    """The answer to one row: what is predicted, or ``error``."""
+
+    values: dict[str, Any] | None = Field(
+        None, description="By target a label, a list of labels or a number."
+    )
+    probabilities: dict[str, dict[str, float]] | None = Field(None, description="By target and class.")
+    intervals: dict[str, list[float]] | None = Field(None, description="By target the lower and upper end.")
+    shares: dict[str, dict[str, float | None]] | None = Field(None, description="By target and input.")
+    missing: list[str] | None = Field(None, description="Inputs that the row lacks.")
+    warnings: list[str] | None = Field(None, description="What may be wrong with the row's values.")
+    error: ItemProblem | None = Field(None, description="Why this row has no answer.")
+
+
+class Predictions(BaseModel):
+    """The answers, one per row, in their order."""
+
+    run: str
+    answers: list[Answered]
+
+
 def router(service: Service) -> APIRouter:
     """``POST /predict``, as JSON or as a form."""
     routes = APIRouter(tags=["predictions"])
@@ -40,7 +62,9 @@ def router(service: Service) -> APIRouter:
     described = json_schema_of(PredictBody, example)
     described["requestBody"]["content"][MULTIPART] = {"schema": _form_schema(first.inputs.values())}
 
-    @routes.post("/predict", summary="Predict rows", openapi_extra=described)
+    @routes.post(
+        "/predict", summary="Predict rows", openapi_extra=described, responses={200: {"model": Predictions}}
+    )
     async def predict(request: Request) -> JSONResponse:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() == MULTIPART:
             body, given = await _of_form(request, service)
@@ -57,7 +81,8 @@ def _form_schema(inputs: Any) -> JsonObject:
     switch = {"type": "string", "enum": ["true", "false"]}
     options: JsonObject = {"run": {"type": "string"}, "probabilities": switch, "shares": switch}
     rows = {"type": "string", "description": "Rows as JSON, in place of a part per input."}
-    return {"type": "object", "properties": {**parts, **options, "rows": rows}}
+    properties = {**parts, **options, "rows": rows}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def _part(of: ServedInput) -> JsonObject:
@@ -84,8 +109,11 @@ async def _answer(service: Service, body: PredictBody, given: Given) -> JsonObje
     served = service.run(body.run)
     served.require("predict")
     check_size(served, body.rows, service.limits)
+    if body.shares and len(body.rows) > service.limits.share_rows:
+        most = service.limits.share_rows
+        raise Refusal(422, f"{len(body.rows):,} rows, expected at most {most} with shares", param="rows")
     given = await service.with_addresses(served, body.rows, given)
-    answers = await answer_items(served, body.rows, given, served.predict)
+    answers = await answer_items(served, body.rows, given, partial(served.predict, shares=body.shares))
     return {"run": served.name, "answers": [_shown(entry, body) for entry in answers]}
 
 

@@ -24,7 +24,10 @@ def router(service: Service) -> APIRouter:
         service.run(name)
         return JSONResponse({"samples": []})
 
-    @routes.get("/runs/{name}/report", summary="The report of a run, as HTML", response_class=HTMLResponse)
+    @routes.get(
+        "/runs/{name}/report", summary="The report of a run, as HTML",
+        responses={200: {"content": {"text/html": {}}}},
+    )  # fmt: skip
     async def report(name: str) -> HTMLResponse:
         page = service.run(name).run.folder / "report.html"
         if not page.is_file():

@@ -27,7 +27,6 @@ def router(service: Service, sessions: Sessions) -> APIRouter:
 
     @routes.post(
         SESSION, summary="Exchange the token for a cookie", openapi_extra=json_schema_of(SessionBody),
-        responses={401: {"description": "Another token"}},
     )  # fmt: skip
     async def session(request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
