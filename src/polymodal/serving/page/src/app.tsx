@@ -57,10 +57,13 @@ function titleOf(entry: Run): string {
   return targets ? `${targets} from ${inputs}` : inputs;
 }
 
-function subtitleOf({ metric, kind, inputs }: Run): string {
+const WRITTEN: Record<string, string> = { r2: "R²", mae: "MAE", rmse: "RMSE", auroc: "AUROC", macro_f1: "macro F1" };
+
+function subtitleOf({ metric, kind, inputs, targets }: Run): string {
   const kinds = [...new Set(inputs.map((input) => input.modality))].join(", ");
   const parts = [`${inputs.length} ${inputs.length === 1 ? "input" : "inputs"} (${kinds})`];
-  if (metric) parts.unshift(`${metric.name} ${plain(metric.value)} on ${plain(metric.rows)} test rows`);
+  const of = targets.length > 1 ? `${targets[0]!.name}: ` : "";
+  if (metric) parts.unshift(`${of}${WRITTEN[metric.name] ?? metric.name.replaceAll("_", " ")} ${plain(metric.value)} on ${plain(metric.rows)} test rows`);
   if (kind === "space") parts.push("shared space of vectors");
   if (kind === "language") parts.push("answers in words");
   return parts.join(" · ");

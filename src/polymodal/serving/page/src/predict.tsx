@@ -72,7 +72,8 @@ function SharesOf({ run, answered }: { run: Run; answered: Answered }) {
     error.value = "";
     try {
       const answer = await predict(run.name, rowOf(run.inputs, answered.form).row, { probabilities: true, shares: true });
-      const whole = { ...answered, answer: { ...answered.answer, shares: answer.shares ?? {} } };
+      if (!answer.shares) throw new Error("This server computes no contributions for this run.");
+      const whole = { ...answered, answer: { ...answered.answer, shares: answer.shares } };
       history.value = history.value.map((entry) => (entry === answered ? whole : entry));
       if (shown.value[run.name] === answered) show(run, whole);
       notice.value = "The contributions of the inputs are shown.";
