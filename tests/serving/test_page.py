@@ -16,9 +16,7 @@ SOURCES = [path for path in sorted((PAGE / "src").rglob("*")) if path.is_file()]
 
 
 def test_the_built_files_are_of_the_committed_sources():
-    digests = {
-        name: hashlib.sha256((PAGE / name).read_bytes()).hexdigest() for name in MANIFEST["sources"]
-    }
+    digests = {name: hashlib.sha256((PAGE / name).read_bytes()).hexdigest() for name in MANIFEST["sources"]}
     named = {path.relative_to(PAGE).as_posix() for path in SOURCES}
     assert MANIFEST["sources"] == digests, "run src/polymodal/serving/page/build.sh and commit built/"
     assert {name for name in digests if name.startswith("src/")} == named

@@ -21,6 +21,7 @@ from polymodal.serving.routes import (
     metrics,
     openai_chat,
     openai_embeddings,
+    page,
     predict,
     runs,
     search,
@@ -31,7 +32,7 @@ from polymodal.serving.service import Service
 
 ROUTERS: tuple[Callable[[Service], APIRouter], ...] = (
     health.router, runs.router, predict.router, embed.router, metrics.router,
-    search.router, explain.router, openai_chat.router, openai_embeddings.router,
+    search.router, explain.router, openai_chat.router, openai_embeddings.router, page.router,
 )  # fmt: skip
 """A function per file of routes, from a service to its APIRouter."""
 

@@ -12,9 +12,10 @@ OPTIONAL: JsonObject = {"number": 3, "text": "a quiet street", "date": "2026-11-
 
 
 def describe_service(service: Service) -> JsonObject:
-    """Version, limits and runs; no path."""
+    """Version, whether requests need a token, limits and runs; no path."""
     return {
         "version": api.__version__,
+        "token": service.token is not None,
         "limits": service.limits.plain(),
         "runs": [describe_run(run, _searches(service, run)) for run in service.runs.values()],
     }

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from polymodal.api import one_line
 from polymodal.serving.problems import Refusal, error_response
 from polymodal.serving.service import Service
+from polymodal.serving.token_page import TOKEN_HEADERS, token_page
 
 OPEN = ("/health", "/ready")
 """Paths that need no token."""
@@ -47,14 +48,6 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 """Headers of every answer that has none of its own."""
-FORM = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Polymodal: token</title></head><body><main><h1>Polymodal</h1>
-<form method="post" action="/session"><label>Token
-<input type="password" name="token" autocomplete="current-password" required autofocus></label>
-<button>Open</button></form></main></body></html>
-"""
-"""What a browser without a cookie gets instead of a page."""
 
 
 class Sessions:
@@ -134,7 +127,7 @@ class Guard:
         self.service.metrics.refused(refusal.status)
         response: Response = error_response(scope["path"], refusal)
         if refusal.status == 401 and _wants_page(scope):
-            response = HTMLResponse(FORM, 401)
+            response = HTMLResponse(token_page(), 401, TOKEN_HEADERS)
         await response(scope, receive, guarded)
 
     def refusal(self, method: str, path: str, headers: Headers) -> Refusal | None:

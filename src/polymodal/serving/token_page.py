@@ -19,11 +19,17 @@ STYLE = (
     "padding:.42rem 1.3rem;cursor:pointer}:focus-visible{outline:2px solid var(--mark);outline-offset:2px}"
     "p.error{color:var(--bad);font-size:.9rem}"
 )
-POLICY = (
-    f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-"""Content-Security-Policy of this page: its own style, known by its hash, and nothing else."""
+_DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+TOKEN_HEADERS = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_DIGEST}'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+}
+"""Headers of this page: its own style, known by its hash, and nothing else. Under a stricter policy of
+referrers browsers send the form with ``Origin: null``, as a page of another site might.
+"""
 WRONG = '<p class="error" role="alert" id="error">This is not the token of this server.</p>'
 
 
@@ -41,6 +47,7 @@ def token_page(is_wrong: bool = False) -> str:
         "<h1>This server wants a token</h1>\n"
         "<p>It was set when the server was started. It is kept in a cookie that no script can read.</p>\n"
         f'<form method="post" action="/session">\n<label for="token">Token</label>\n'
-        f'<input id="token" type="password" name="token" autocomplete="current-password" required autofocus{described}>\n'
+        '<input id="token" type="password" name="token" autocomplete="current-password" '
+        f"required autofocus{described}>\n"
         f"{WRONG if is_wrong else ''}\n<button>Continue</button>\n</form>\n</main>\n</body>\n</html>\n"
     )

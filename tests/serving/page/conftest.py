@@ -22,7 +22,7 @@ SERIOUS = ("serious", "critical")
 
 @pytest.fixture(scope="module")
 def browser():
-    """One browser per file of tests; it ends with it, as does the event loop that playwright keeps running."""
+    """One browser per file of tests; with it ends the event loop that playwright keeps running."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium: apt-get install chromium")
     with playwright.sync_playwright() as driver:
@@ -40,8 +40,14 @@ def address() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def token() -> str | None:
+    """Of the service; it has none."""
+    return None
+
+
 @pytest.fixture
-def open_page(browser, address):
+def open_page(browser, address, token):
     """A function that opens the page: its size, its colours, and what of the service is replaced.
 
     At the end no error may be in the console, and no request may have gone to another host.
@@ -51,6 +57,8 @@ def open_page(browser, address):
     def opened(width=1280, scheme="light", routes=None, expected=()):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
+        if token is not None:
+            context.request.post(f"{address}/session", data={"token": token})
         view = context.new_page()
         view.set_default_timeout(30_000)
         view.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
@@ -79,7 +87,9 @@ def accessible():
     def check(page):
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
         if not AXE.is_file():
-            pytest.skip(f"axe-core is not in {AXE.parent.name}: run src/polymodal/serving/page/build.sh --check")
+            pytest.skip(
+                f"axe-core is not in {AXE.parent.name}: run src/polymodal/serving/page/build.sh --check"
+            )
         if not page.evaluate("'axe' in window"):
             page.evaluate(AXE.read_text(encoding="utf-8"))
         violations = page.evaluate("axe.run(document)")["violations"]

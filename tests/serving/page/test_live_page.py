@@ -18,9 +18,15 @@ PHOTO = "photos/1.png"
 
 
 @pytest.fixture(scope="module")
-def address(fitted_houses: Path) -> Iterator[str]:
+def token() -> str:
+    return "a token of letters"
+
+
+@pytest.fixture(scope="module")
+def address(fitted_houses: Path, token: str) -> Iterator[str]:
     """Of a live service with the run ``run`` (photo, note, bedrooms → kind, price)."""
-    with Served(create_app(Service.load([fitted_houses / "run"], device="cpu"))) as address:
+    service = Service.load([fitted_houses / "run"], device="cpu", decoders=1, token=token)
+    with Served(create_app(service)) as address:
         yield address
 
 
@@ -106,13 +112,18 @@ def test_files_that_suit_no_field_are_refused_in_the_page(open_page, tmp_path):
     page.get_by_text("note.txt is text/plain; expected image/*").wait_for()
 
 
-def test_the_lines_for_python_and_curl_give_the_same_answer(filled, fitted_houses):
+def test_the_lines_for_python_and_curl_give_the_same_answer(filled, fitted_houses, token):
     _, received = predict(filled)
     filled.get_by_role("tab", name="API").click()
-    code, shell = (filled.get_by_label(name, exact=True).locator("code").inner_text() for name in ("Python", "curl"))
+    code, shell = (
+        filled.get_by_label(name, exact=True).locator("code").inner_text() for name in ("Python", "curl")
+    )
     folder = fitted_houses / "photos"
-    given = {**os.environ, "no_proxy": "127.0.0.1"}
-    for line in ([sys.executable, "-c", code.replace("print(response.json())", "print(response.text)")], ["bash", "-c", f"{shell} -s"]):
+    given = {**os.environ, "no_proxy": "127.0.0.1", "POLYMODAL_TOKEN": token}
+    for line in (
+        [sys.executable, "-c", code.replace("print(response.json())", "print(response.text)")],
+        ["bash", "-c", f"{shell} -s"],
+    ):
         done = subprocess.run(line, cwd=folder, env=given, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         [answer], [shown] = json.loads(done.stdout)["answers"], received["answers"]
@@ -133,7 +144,9 @@ def test_everything_is_reached_by_the_keyboard(open_page):
     for _ in range(30):
         page.keyboard.press("Tab")
         active = "document.activeElement"
-        reached.append(page.evaluate(f"{active}.getAttribute('aria-label') || {active}.id || {active}.textContent"))
+        reached.append(
+            page.evaluate(f"{active}.getAttribute('aria-label') || {active}.id || {active}.textContent")
+        )
         if reached[-1] == "Predict":
             break
     wanted = ["Leave out photo", "Choose a picture for photo", "Camera for photo", "Leave out note"]
@@ -152,3 +165,20 @@ def test_it_is_accessible_and_as_wide_as_the_screen(open_page, accessible, fitte
     page.get_by_role("tab", name="API").click()
     page.locator("pre").first.wait_for()
     accessible(page)
+
+
+def test_a_browser_enters_the_token_once(browser, address, token, accessible):
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    assert page.goto(address).status == 401
+    accessible(page)
+    assert page.evaluate("getComputedStyle(document.querySelector('button')).borderRadius") == "6.4px"
+    for given, expected in (("wrong", "This is not the token of this server."), (token, "bedrooms")):
+        page.get_by_label("Token").fill(given)
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_text(expected, exact=True).first.wait_for()
+    [cookie] = context.cookies()
+    assert cookie["httpOnly"] and cookie["sameSite"] == "Strict" and token not in cookie["value"]
+    assert page.goto(address).status == 200
+    context.close()

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from polymodal.serving.service import Service
 
 BUILT = Path(__file__).resolve().parent.parent / "page" / "built"
-TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
 """Media types of the files that are served, by extension; other files are not."""
 POLICY = "; ".join(
     (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import Field
 
 from polymodal.serving.bodies import Body, json_body, json_schema_of
@@ -11,6 +11,7 @@ from polymodal.serving.forms import read_form
 from polymodal.serving.problems import Refusal
 from polymodal.serving.security import COOKIE, SESSION, Sessions
 from polymodal.serving.service import Service
+from polymodal.serving.token_page import TOKEN_HEADERS, token_page
 
 FORM = ("application/x-www-form-urlencoded", "multipart/form-data")
 
@@ -36,6 +37,8 @@ def router(service: Service, sessions: Sessions) -> APIRouter:
         else:
             token = (await json_body(request, SessionBody, service.limits)).token
         if sessions.token is not None and not sessions.is_token(token.encode()):
+            if kind in FORM:
+                return HTMLResponse(token_page(is_wrong=True), 401, TOKEN_HEADERS)
             raise Refusal(401, "this is not the token of the server. It is what --token was", param="token")
         response = RedirectResponse("/", 303) if kind in FORM else JSONResponse({"status": "ok"})
         response.set_cookie(

@@ -1,11 +1,9 @@
 // The tab API: the request of the form as curl and Python, to be copied.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import type { Run } from "./contract";
 import { rowOf } from "./form";
 import { callOf, chatPython, curl, python } from "./snippets";
-import { wantsToken } from "./service";
-import { formFor, notice } from "./state";
+import { description, formFor, notice } from "./state";
 
 async function copy(text: string): Promise<boolean> {
   try {
@@ -39,9 +37,8 @@ const ROUTES: [string, string, string, Record<string, boolean>][] = [
 ];
 
 export function CodeTab({ run }: { run: Run }) {
-  const token = useSignal(false);
+  const token = description.value?.token ?? false;
   const chosen = useSignal("");
-  useEffect(() => void wantsToken().then((wanted) => (token.value = wanted), () => undefined), []);
   const form = formFor(run);
   const { row, errors } = rowOf(run.inputs, form);
   const routes = ROUTES.filter(([name]) => run.capabilities.includes(name));
@@ -52,7 +49,7 @@ export function CodeTab({ run }: { run: Run }) {
     <>
       <p class="soft">
         {call ? "The request of the form in the tab Predict, for programs. " : ""}
-        <a href="/docs">All routes</a>{token.value && <>; the token is read from the variable <code>POLYMODAL_TOKEN</code></>}.
+        <a href="/docs">All routes</a>{token && <>; the token is read from the variable <code>POLYMODAL_TOKEN</code></>}.
         {call?.files.length ? " Files are read from the folder where the lines run." : ""}
       </p>
       {Object.entries(errors).map(([name, message]) => <p key={name} class="error">{name}: {message}</p>)}
@@ -65,9 +62,9 @@ export function CodeTab({ run }: { run: Run }) {
           ))}
         </div>
       )}
-      {call && <Code title="curl" text={curl(origin, call, token.value)} />}
-      {call && <Code title="Python" text={python(origin, call, token.value)} />}
-      {run.capabilities.includes("chat") && <Code title="Chat in Python" text={chatPython(origin, run, token.value)} />}
+      {call && <Code title="curl" text={curl(origin, call, token)} />}
+      {call && <Code title="Python" text={python(origin, call, token)} />}
+      {run.capabilities.includes("chat") && <Code title="Chat in Python" text={chatPython(origin, run, token)} />}
     </>
   );
 }

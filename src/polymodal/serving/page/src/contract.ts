@@ -29,6 +29,7 @@ export interface Run {
 
 export interface Description {
   version: string;
+  token?: boolean; // whether requests need one
   limits: Record<string, number>;
   runs: Run[];
 }

@@ -78,8 +78,3 @@ export async function explanationPage(run: string, row: Row, signal?: AbortSigna
 export async function search(body: Record<string, unknown>, signal?: AbortSignal): Promise<Hit[]> {
   return (await (await post("/search", body, signal)).json()).hits;
 }
-
-/** Whether the service wants a token: the same request without the cookie is refused. */
-export async function wantsToken(): Promise<boolean> {
-  return (await fetch("/runs", { credentials: "omit" })).status === 401;
-}
