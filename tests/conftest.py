@@ -53,6 +53,24 @@ def no_lines_of_progress() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_replay_at_the_end() -> Iterator[None]:
+    """A fit does not load its run once more, which takes a third of a second; tests of that request
+    ``replaying``."""
+    from polymodal.pipelines import fit_samples
+
+    with mock.patch.object(fit_samples, "REPLAYS", False):
+        yield
+
+
+@pytest.fixture
+def replaying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit ends as it does for users: it loads the run and answers the kept rows again."""
+    from polymodal.pipelines import fit_samples
+
+    monkeypatch.setattr(fit_samples, "REPLAYS", True)
+
+
 @pytest.fixture
 def default_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fit tries what it tries for users."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from polymodal.artifact.capabilities import Capability, Kind
     from polymodal.artifact.run_folder import require_folder_of_run, require_run, use_threads
     from polymodal.artifact.run_list import RunEntry, list_runs, test_metrics, tested_rows
+    from polymodal.artifact.samples import Sample, Samples, read_samples
     from polymodal.attribution.explain import Explanation
     from polymodal.attribution.explanation_html import spoken_answer, spoken_confidence, spoken_share
     from polymodal.attribution.explanation_page import (
@@ -98,10 +99,15 @@ if TYPE_CHECKING:
     from polymodal.utils.records import JsonObject, JsonValue
     from polymodal.utils.unwritable import FULL, how_to_fix
     from polymodal.utils.version import __version__
+    from polymodal.verification.paths import PathResult
+    from polymodal.verification.verifying import Verification, verify
+    from polymodal.verification.verifying import details as difference_lines
+    from polymodal.verification.verifying import in_a_line as path_line
 
 _HOMES = {
     "polymodal.artifact.capabilities": "Capability Kind",
     "polymodal.artifact.run_folder": "require_folder_of_run require_run use_threads",
+    "polymodal.artifact.samples": "Sample Samples read_samples",
     "polymodal.attribution.explain": "Explanation",
     "polymodal.attribution.explanation_html": "spoken_answer spoken_confidence spoken_share",
     "polymodal.attribution.explanation_page": "Explanations explain explanation_page write_explanations",
@@ -169,6 +175,8 @@ _HOMES = {
     "polymodal.utils.records": "JsonObject JsonValue",
     "polymodal.utils.unwritable": "FULL how_to_fix",
     "polymodal.utils.version": "__version__",
+    "polymodal.verification.paths": "PathResult",
+    "polymodal.verification.verifying": "Verification difference_lines:details path_line:in_a_line verify",
 }  # fmt: skip
 """By module the names that it holds; ``load:load_run`` where its own name is another."""
 _HOME_OF = {
@@ -177,25 +185,25 @@ _HOME_OF = {
     for name in names.split()
 }
 __all__ = [
-    "row_shares",
     "Asked", "Capability", "CheckReport", "ConfigError", "DataError", "Deadline", "DemoResult", "DiskStore",
     "EncoderStatus", "Explanation", "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit",
     "Index", "Indexed", "InputWarning", "JsonObject", "JsonValue", "KINDS", "Kind", "LONGEST", "LanguageRun",
-    "Media", "MediaAccess", "MediaLimits", "NAMES", "NONE", "NOWHERE", "PolymodalError", "Portfolio",
-    "ReadRow", "ReadingWarning", "Remarks", "Repeats", "Reply", "ReportedElsewhere", "RowProcessor", "Run",
-    "RunEntry", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated",
-    "WrittenParts", "__version__", "answer_in_words", "answer_rows", "brief", "check", "check_output",
-    "compare", "content_of", "count_rows", "decoding", "default_folder", "default_output", "did_you_mean",
-    "embed_prompts", "embed_rows", "embed_to", "encoders", "explain", "explanation_page", "export",
-    "find_format", "fit", "fit_folds", "fit_fusions", "fit_searched", "fit_together", "go_offline", "grow",
-    "how_to_fix", "index_to", "init", "is_main_process", "joined", "json_rows", "leaders", "list_runs",
-    "listed", "load", "mean_of_units", "measure", "media_names", "metric", "most_rows", "number", "one_line",
-    "open_index", "parse_instead", "part_of", "points", "predict_to", "pretrain", "prompt_columns",
-    "raise_terminated", "read_limit", "read_manifest", "read_row", "read_table", "recognise",
-    "require_folder", "require_folder_of_run", "require_run", "run_demo", "span", "spoken_answer",
-    "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text", "test_metrics",
-    "tested_rows", "text_tokens", "trained_on", "unit", "use_threads", "usual_tokens", "write_explanations",
-    "write_houses", "write_parts",
+    "Media", "MediaAccess", "MediaLimits", "NAMES", "NONE", "NOWHERE", "PathResult", "PolymodalError",
+    "Portfolio", "ReadRow", "ReadingWarning", "Remarks", "Repeats", "Reply", "ReportedElsewhere",
+    "RowProcessor", "Run", "RunEntry", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Sample", "Samples",
+    "Standing", "Table", "Talk", "Terminated", "Verification", "WrittenParts", "__version__",
+    "answer_in_words", "answer_rows", "brief", "check", "check_output", "compare", "content_of", "count_rows",
+    "decoding", "default_folder", "default_output", "did_you_mean", "difference_lines", "embed_prompts",
+    "embed_rows", "embed_to", "encoders", "explain", "explanation_page", "export", "find_format", "fit",
+    "fit_folds", "fit_fusions", "fit_searched", "fit_together", "go_offline", "grow", "how_to_fix",
+    "index_to", "init", "is_main_process", "joined", "json_rows", "leaders", "list_runs", "listed", "load",
+    "mean_of_units", "measure", "media_names", "metric", "most_rows", "number", "one_line", "open_index",
+    "parse_instead", "part_of", "path_line", "points", "predict_to", "pretrain", "prompt_columns",
+    "raise_terminated", "read_limit", "read_manifest", "read_row", "read_samples", "read_table", "recognise",
+    "require_folder", "require_folder_of_run", "require_run", "row_shares", "run_demo", "span",
+    "spoken_answer", "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text",
+    "test_metrics", "tested_rows", "text_tokens", "trained_on", "unit", "use_threads", "usual_tokens",
+    "verify", "write_explanations", "write_houses", "write_parts",
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from polymodal.runs.generation_metrics import measure_table
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.training.declaration.splitting import split_tables
 from polymodal.utils.progress import obeying_quiet
+from polymodal.verification.verifying import Verification, verify
 
 
 class LanguageRun(GenerationRun):
@@ -108,6 +109,27 @@ class LanguageRun(GenerationRun):
             PolymodalError: If the table cannot be read or measured on, or the files cannot be written.
         """
         return language_report(self, source, data=data, group=group, by=by, output=output, seed=seed)
+
+    @obeying_quiet
+    def verify(
+        self, *, paths: Sequence[str] = (), exports: Sequence[str | Path] = (), quiet: bool = False
+    ) -> Verification:
+        """Replay the rows in ``samples/`` by every path, and compare the answers with those of the fit.
+
+        The folder is loaded afresh: what was changed in this object alone has no part in it.
+
+        Args:
+            paths: ``python``, ``service``, ``exports``; by default all.
+            exports: Folders or files of exports of this run.
+            quiet: Show no progress.
+
+        Returns:
+            See :func:`polymodal.verification.verifying.verify`.
+
+        Raises:
+            PolymodalError: If the folder holds no complete run, or there is no such path.
+        """
+        return verify(self, paths=paths, exports=exports)
 
     def _refuse(self, *arguments: object, **options: object) -> NoReturn:
         self.require(Capability.explain)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what an analysis needs is imported by it: to predict, plain
     from polymodal.embedding_eval.zero_shot import ZeroShot
     from polymodal.evaluation.metrics.retrieval import Retrieval
     from polymodal.language_run import LanguageRun
+    from polymodal.verification.verifying import Verification
 
 
 class Run(PredictionRun):
@@ -253,6 +254,29 @@ class Run(PredictionRun):
             self, source, data=data, group=group, by=by, amount=amount, noise_rows=noise_rows, retrain=again,
             output=output, seed=seed,
         )  # fmt: skip
+
+    @obeying_quiet
+    def verify(
+        self, *, paths: Sequence[str] = (), exports: Sequence[str | Path] = (), quiet: bool = False
+    ) -> Verification:
+        """Replay the rows in ``samples/`` by every path, and compare the answers with those of the fit.
+
+        The folder is loaded afresh: what was changed in this object alone has no part in it.
+
+        Args:
+            paths: ``python``, ``service``, ``exports``; by default all.
+            exports: Folders or files of exports of this run.
+            quiet: Show no progress.
+
+        Returns:
+            See :func:`polymodal.verification.verifying.verify`.
+
+        Raises:
+            PolymodalError: If the folder holds no complete run, or there is no such path.
+        """
+        from polymodal.verification.verifying import verify
+
+        return verify(self, paths=paths, exports=exports)
 
     def generate(self, *arguments: object, **options: object) -> NoReturn:
         """Refuse: this run has no words.

@@ -43,7 +43,7 @@ def test_a_fit_writes_a_run_and_says_what_to_do_with_it(houses):
     assert {path.name for path in run.iterdir()} == {
         "README.md", "chat_template.jinja", "config.json", "generation_config.json", "metrics.json",
         "checksums.json", "model.safetensors", "predictions.parquet", "processor_config.json", "run.yaml",
-        "report.html", "report.json",
+        "report.html", "report.json", "samples",
         "tokenizer.json", "tokenizer_config.json",
     }  # fmt: skip
     found = results(houses)

@@ -56,7 +56,10 @@ def test_the_best_trial_by_validation_is_the_run(folder, searched):
     )
     kept = json.loads((folder / "run/metrics.json").read_text())["validation"]["kind.log_loss"]
     assert kept == pytest.approx(best["validation"], rel=1e-5)  # the trial was the same fit
-    assert sorted(path.name for path in (folder / "run").iterdir() if path.is_dir()) == ["reader_0"]
+    assert sorted(path.name for path in (folder / "run").iterdir() if path.is_dir()) == [
+        "reader_0",
+        "samples",
+    ]
     assert not (folder / "run/search.journal").exists()
 
 

@@ -98,7 +98,7 @@ def test_overwriting_forgets_what_lay_there(houses, tmp_path):
     (tmp_path / "run/reader_9").mkdir()
     (tmp_path / "run/notes.txt").write_text("the user's own")
     fit(houses, tmp_path / "run", inputs=("bedrooms",), overwrite=True)
-    assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.is_dir()) == []
+    assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.is_dir()) == ["samples"]
     assert (tmp_path / "run/notes.txt").exists()
 
 

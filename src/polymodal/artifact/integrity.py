@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -29,6 +29,15 @@ FOREIGN = ("adapter_config.json", "pytorch_model.bin", "model.safetensors.index.
 """Files that no run has and Transformers would read: pickled weights, or weights of another model."""
 ABOUT = ("metrics.json", "report.json", "compare.json", "explanations.json", "search.json", CHECKSUMS)
 """Files about a run, such as its metrics; loading does not read them."""
+PARTS = ("reader_*", "additional_chat_templates")
+"""Folders of a run whose files are read, whatever their names are."""
+READ = (
+    "blend.json", "config.json", "generation_config.json", "model.safetensors", "run.yaml",
+    "processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json",
+    "chat_template.jinja", "chat_template.json", "tokenizer.json", "tokenizer_config.json",
+    "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt",
+)  # fmt: skip
+"""Files of the folder itself that are read where they are there."""
 REFUSED_KEYS = ("auto_map", "quantization_config", "custom_pipelines", "transformers_weights")
 """Settings that name code or weights elsewhere."""
 IMPLEMENTATIONS = ("attn_implementation", "_attn_implementation", "experts_implementation")
@@ -51,6 +60,7 @@ def check_run_files(folder: Path) -> None:
         if (folder / name).exists():
             raise RunError(f"{folder}: {name} is no part of a run. Remove it, or fit again")
     check_sums(folder)
+    check_listed(folder)
     for path in sorted([*folder.glob("*.json"), *folder.glob("reader_*/**/*.json")]):
         if path.name not in ABOUT:
             content = _content(path)
@@ -61,11 +71,7 @@ def check_run_files(folder: Path) -> None:
 
 def _loaded(folder: Path) -> list[Path]:
     """Files that loading may read: in the folder itself, and in those of its parts."""
-    inner = (
-        path
-        for name in ("reader_*", "additional_chat_templates", "candidates")
-        for path in folder.glob(f"{name}/**/*")
-    )
+    inner = (path for name in (*PARTS, "candidates", "samples") for path in folder.glob(f"{name}/**/*"))
     return sorted([*folder.glob("*"), *inner])
 
 
@@ -167,10 +173,39 @@ def _outside(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield key, "names a kernel to fetch"
 
 
-def write_sums(folder: Path, names: list[str]) -> None:
-    """Write ``checksums.json`` of the files ``names``, relative to ``folder``."""
-    sums = {name: digest_of(folder / name) for name in sorted(names)}
+def write_sums(folder: Path, names: list[str], known: Mapping[str, str] | None = None) -> None:
+    """Write ``checksums.json`` of the files ``names``, relative to ``folder``, beside sums that are known."""
+    sums = dict(sorted({**(known or {}), **{name: digest_of(folder / name) for name in names}}.items()))
     write_text(folder / CHECKSUMS, json.dumps({"sha256": sums}, indent=2, ensure_ascii=False) + "\n")
+
+
+def add_sums(folder: Path, names: list[str]) -> None:
+    """Add the files ``names`` to ``checksums.json``; a folder without it stays without."""
+    path = folder / CHECKSUMS
+    if path.is_file():
+        write_sums(folder, names, read_json(path)["sha256"])
+
+
+def check_listed(folder: Path) -> None:
+    """Check that ``checksums.json``, if there is one, has every file that loading reads by its name.
+
+    Raises:
+        RunError: Naming a file that was added, or left out of the checksums.
+    """
+    path = folder / CHECKSUMS
+    sums = read_json(path)["sha256"] if path.is_file() else None
+    for name in _read_by_name(folder) if sums is not None else ():
+        if name not in sums:
+            fix = f"Copy the run again, or delete {CHECKSUMS} if you changed the file yourself"
+            raise RunError(f"{folder}: {name} is not among the files of {CHECKSUMS}. {fix}")
+
+
+def _read_by_name(folder: Path) -> list[str]:
+    """The files that are there and that loading reads by their names alone, wherever they come from."""
+    names = [name for name in READ if (folder / name).is_file()]
+    inner = [path for part in PARTS for path in folder.glob(f"{part}/**/*") if path.is_file()]
+    names += [path.relative_to(folder).as_posix() for path in inner if not path.name.startswith(".")]
+    return sorted(names)
 
 
 def digest_of_run(folder: Path) -> str:

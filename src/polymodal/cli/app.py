@@ -29,6 +29,7 @@ from polymodal.cli import (
     searching,
     serving,
     using,
+    verifying,
 )
 from polymodal.cli.help import Commands, register
 from polymodal.cli.logs import SESSION
@@ -99,6 +100,7 @@ register(
             ),
             (insight.explain, ["polymodal explain runs/price houses.csv --rows 3,8"]),
             (insight.compare, ["polymodal compare runs/price runs/other"]),
+            (verifying.verify, ["polymodal verify runs/price", "polymodal verify runs/price --json"]),
         ],
         "Runs and cache": [
             (listing.runs, ["polymodal runs", "polymodal runs experiments"]),

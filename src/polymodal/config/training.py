@@ -161,6 +161,13 @@ class ReportConfig(Section):
     predictions: bool = Field(
         True, description="Whether the run keeps the answers to its test rows, and its report shows rows."
     )
+    samples: int = Field(
+        8,
+        ge=0,
+        le=100,
+        description="Rows that the run keeps in samples/ with its answers, for verify; 0 for none. Without "
+        "media or predictions there are none either.",
+    )
     noise_rows: int = Field(
         500,
         ge=0,

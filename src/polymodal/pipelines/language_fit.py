@@ -12,8 +12,13 @@ import pandas as pd
 import torch
 import transformers
 
+from polymodal.data.chat.sources import KINDS
+from polymodal.data.chat.templates import RowReader
+from polymodal.data.readers import TextReader
+from polymodal.data.tables.table import Table
 from polymodal.errors import option
 from polymodal.pipelines.fit_plan import language_plan, print_plan
+from polymodal.pipelines.fit_samples import SampleStep, keep_and_replay
 from polymodal.pipelines.fit_steps import FitSteps
 from polymodal.pipelines.pages import report_again, try_page, write_about
 from polymodal.report.language_card import words_card
@@ -25,6 +30,7 @@ from polymodal.runs.generation_run import GenerationRun
 from polymodal.training.declaration.source import table_digests
 from polymodal.training.language.item_features import encode_frozen_items
 from polymodal.training.language.language_job import LanguageJob
+from polymodal.training.language.language_opening import row_reader
 from polymodal.training.language.stages import train_stages
 from polymodal.training.output_folder import PENDING, how_to_finish, write_metrics
 from polymodal.training.recorded_metrics import FitResults, LanguageResults, LanguageTraining, StageResults
@@ -32,7 +38,11 @@ from polymodal.training.warm_start.load import describe_start, print_start
 from polymodal.utils import distributed as processes
 from polymodal.utils.atomic import aside, write_text, writing
 from polymodal.utils.progress import Remarks, working
+from polymodal.verification.sample_cells import Column
+from polymodal.verification.sample_writing import SampleSource
 
+MOST_SAMPLES = 4
+"""Rows that are kept with their answers: words take longer than labels."""
 SPARE = 1.5
 """How many times the longest training answer is generated at most, by default."""
 
@@ -85,7 +95,10 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
         """Write report and model card after the results."""
         assert isinstance(results, LanguageResults)
 
+        left_out: list[str] = []
+
         def make(warnings: list[str]) -> None:
+            keep_and_replay(run, self._samples(run), warnings, left_out)
             if run.declaration.report.is_written and self.reported in self.job.asked:
                 of_file = isinstance(run.declaration.data.train, str)
                 again = report_again(of_file)
@@ -97,7 +110,19 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
                 warnings,
             )
 
-        write_about(run.folder, results, make)
+        write_about(run.folder, results, make, left_out)
+        self.remarks.show(notes=left_out, quiet=self.quiet)
+
+    def _samples(self, run: GenerationRun) -> SampleStep:
+        """Held-out rows to keep, or training rows where there are none."""
+        stage = self.job.stages[-1]
+        split = next(iter(self.job.asked), "train")
+        rows = self.job.asked.get(split, stage.rows["train"])
+        columns = {name: Column(kind) for name, kind in columns_read(run, rows.table).items()}
+        source = SampleSource(split, rows.table, rows.numbers, columns)
+        most = min(MOST_SAMPLES, run.declaration.report.samples)
+        again = f"the same fit with {option('resume', True)}"
+        return SampleStep(source, most, 0.0, self.job.deadline, again, self.quiet)
 
     def _report(self, run: GenerationRun, results: LanguageResults) -> None:
         """The report on the answers of this fit, which are made again where an earlier process made them."""
@@ -108,6 +133,16 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
         if frame[ANSWER].notna().any():
             what = TEST if self.reported == "test" else VALIDATION
             write_language_report(Answers(run, rows, frame, config), results, what=what, folder=run.folder)
+
+
+def columns_read(run: GenerationRun, table: Table) -> dict[str, str]:
+    """The columns of a table that prompts are made of, each with its modality: none of messages."""
+    reader = row_reader(run.declaration, run.generation)
+    if isinstance(reader, RowReader):
+        names = [name for name in reader.prompt.columns if table.has(name)]
+        return {name: reader.inputs.get(name, TextReader.modality) for name in names}
+    listed = {name: kind for kind in KINDS for name in (f"{kind}s", kind) if table.has(name)}
+    return {run.generation.messages or "messages": "", **listed}
 
 
 def write_card(run: GenerationRun, results: LanguageResults) -> None:

@@ -16,6 +16,7 @@ from polymodal.data.tables.table_writing import write_frames
 from polymodal.errors import option
 from polymodal.evaluation.metrics.retrieval import Retrieval
 from polymodal.pipelines.fit_plan import prediction_plan, print_plan
+from polymodal.pipelines.fit_samples import SampleStep, keep_and_replay
 from polymodal.pipelines.fit_steps import FitSteps
 from polymodal.pipelines.pages import report_again, try_page, write_about
 from polymodal.pipelines.time_limits import end_seconds
@@ -38,6 +39,8 @@ from polymodal.training.recorded_metrics import (
     Training,
 )
 from polymodal.utils.atomic import aside, write_text, writing
+from polymodal.verification.sample_cells import Column
+from polymodal.verification.sample_writing import SampleSource
 
 if TYPE_CHECKING:  # plain models are fitted without torch
     from polymodal.report.report_figures import Report
@@ -115,6 +118,7 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
         of_file, left_out = isinstance(run.declaration.data.train, str), list[str]()
 
         def make(warnings: list[str]) -> None:
+            keep_and_replay(run, self._samples(), warnings, left_out)
             again = report_again(of_file)
             figures = None
             if self._reports_in_time(left_out):
@@ -130,6 +134,22 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
 
         write_about(run.folder, results, make, left_out)
         self.remarks.show(notes=left_out, quiet=self.quiet)
+
+    def _samples(self) -> SampleStep:
+        """Rows of the test split to keep, or of the first other one that has any."""
+        job = self.job
+        split = next((name for name in ("test", "validation") if len(job.splits[name])), "train")
+        table = job.splits[split]
+        columns = {
+            name: Column(config.modality or "", config.format, config.separator, table.missing)
+            for name, config in job.declaration.inputs.items()
+        }
+        targets = list(job.declaration.targets)
+        source = SampleSource(split, table, job.numbers[split], columns, targets)
+        seconds = self.answering / max(1, len(job.splits["test"]))
+        again = f"the same fit with {option('resume', True)}"
+        most = job.declaration.report.samples
+        return SampleStep(source, most, seconds, job.deadline.before(SPARE), again, self.quiet)
 
     def _reports_in_time(self, left_out: list[str]) -> bool:
         """Whether there is time for the first rows of a report; a line where there is not."""

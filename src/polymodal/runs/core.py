@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 from polymodal.artifact.capabilities import CAPABILITIES, Capability, Kind, require
 from polymodal.artifact.run_folder import kind_of, require_files, write_run
 from polymodal.artifact.run_list import test_metrics
+from polymodal.artifact.samples import copy_samples
 from polymodal.config import Declaration
 from polymodal.data.tables.table import Table
 from polymodal.evaluation.number_text import metric
@@ -166,13 +167,14 @@ class RunBase(Overviewed, Generic[M, P]):
         require(self.kind, capability, self.folder, self.targets)
 
     def save(self, folder: str | Path) -> None:
-        """Write model, processor and declaration to ``folder``; a folder that has the weights is complete.
+        """Write model, processor, declaration and samples to ``folder``; one with the weights is complete.
 
         Raises:
             RunError: If it cannot be written, as when the disk is full.
         """
         with writing(folder):
             self.write(Path(folder))
+            copy_samples(self.folder, Path(folder))
 
     def write(self, folder: Path) -> None:
         """Like :meth:`save`, but raises ``OSError`` if writing fails."""

@@ -15,6 +15,7 @@ from polymodal.artifact.run_folder import (
     needed_files,
     own_candidates,
 )
+from polymodal.artifact.samples import discard_samples
 from polymodal.config import Declaration
 from polymodal.config.parsing import declares
 from polymodal.errors import RunError, option, worded
@@ -192,6 +193,7 @@ def clear_folder(folder: Path) -> None:
     """Remove the files that a fit writes, and no others."""
     discard(folder / "checkpoints")
     discard_candidates(folder)
+    discard_samples(folder)
     written = (CHECKSUMS, *FILES, RESULTS, "predictions.parquet", "README.md", *PAGES)
     for name in (BLEND, "model.safetensors", *written):  # what makes it a run goes first
         (folder / name).unlink(missing_ok=True)
