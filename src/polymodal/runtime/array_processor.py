@@ -10,12 +10,18 @@ from typing import Any, Self
 import numpy as np
 
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers import Reader, TextReader, load_reader
+from polymodal.data.readers import READERS, ImageReader, Reader, TextReader, load_reader
 from polymodal.data.row_processor import RowProcessor, items_of, place_problems
 from polymodal.errors import DataError, Problem, RunError
+from polymodal.runtime.image_processor import FILE as IMAGES
+from polymodal.runtime.image_processor import FileImageProcessor
 from polymodal.runtime.manifest import InputEntry, Manifest
 from polymodal.runtime.tokenizer import FileTokenizer
+from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonObject
+
+PICTURES = ImageReader.part_class
+"""What pictures and clips are read by, where a pretrained encoder sees them."""
 
 
 class ArrayProcessor(RowProcessor):
@@ -69,18 +75,20 @@ def load_array_reader(
         tokenizers: See :class:`Manifest`.
         modality: Of its cells.
         settings: Of the reader.
-        part: The folder of its tokenizer, if it has one.
+        part: The folder of its tokenizer or image processor, if it has one.
 
     Raises:
-        ValueError: If it needs other files than a tokenizer.
+        ValueError: If it needs other files than those of a tokenizer or an image processor.
     """
     if part is None:
         return load_reader(modality, settings, None)
-    if modality != TextReader.modality:
-        raise ValueError(f"a reader of the modality {modality} with files of Transformers")
-    TextReader.check_settings(settings)
-    tokenizer: Any = FileTokenizer(part, tokenizers[part.name])
-    return TextReader(tokenizer, **settings)
+    kind: Any = READERS[modality]
+    kind.check_settings(settings)
+    if modality == TextReader.modality:
+        return kind(FileTokenizer(part, tokenizers[part.name]), **settings)
+    if kind.part_class == PICTURES:
+        return kind(FileImageProcessor(read_json(part / IMAGES)), **settings)
+    raise ValueError(f"a reader of the modality {modality} with files of Transformers")
 
 
 def read_rows(

@@ -5,15 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from polymodal.answers.base import SavedDecoder
-from polymodal.data.readers import Reader, TextReader
+from polymodal.data.readers import ImageReader, Reader, TextReader
 from polymodal.errors import RunError
 from polymodal.runs.prediction_run import PredictionRun
+from polymodal.runtime.image_processor import FileImageProcessor
 from polymodal.runtime.manifest import is_saved
 from polymodal.runtime.tokenizer import FILE
 
 TRIED = ("", "A Flat, with 2 balconies; naïve ÅÜß…", "x" * 400, "ひらがな 漢字 🙂", "a b\tc\n" * 300)
 """Texts that both tokenizers must write alike."""
+FORMS = ((300, 300), (640, 300), (300, 500), (40, 60))
+"""Widths and heights of pictures of which both image processors must make the same."""
 
 
 def check_expressible(run: PredictionRun) -> None:
@@ -52,11 +58,31 @@ def check_reader(folder: Path, name: str, reader: Reader) -> None:
     if reader.part is None:
         return
     fix = "Fit with an encoder from scratch for it, or serve the run itself"
+    if reader.part_class == ImageReader.part_class:
+        if not _is_known(reader.part):
+            reason = f"the image processor of '{name}' ({part}) has steps that onnx does not hold"
+            raise RunError(f"{folder}: {reason}. {fix}")
+        return
     if reader.modality != TextReader.modality:
         reason = f"'{name}' is read by {part} of Transformers, which onnx does not hold"
         raise RunError(f"{folder}: {reason}. {fix}")
     if getattr(reader.part, "backend_tokenizer", None) is None:
         raise RunError(f"{folder}: the tokenizer of '{name}' ({part}) has no {FILE}. {fix}")
+
+
+def _is_known(part: Any) -> bool:
+    """Whether an image processor makes what its settings alone describe, for pictures of several forms."""
+    random = np.random.default_rng(0)
+    try:
+        other = FileImageProcessor(part.to_dict())
+        for width, height in FORMS:
+            picture = Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
+            own = np.asarray(part(picture, return_tensors="np")["pixel_values"])
+            if not np.allclose(own, other(picture)["pixel_values"], rtol=0, atol=1e-5):
+                return False
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False
+    return True
 
 
 def saved_decoders(run: PredictionRun) -> dict[str, SavedDecoder]:
