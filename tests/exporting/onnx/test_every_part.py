@@ -1,18 +1,21 @@
-"""Every fusion over every modality, and every head, as ONNX: slow, for each is converted anew."""
+"""Every fusion over every modality, every head and pretrained encoders as ONNX: slow, each converted anew."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
+import polymodal as pm
 from polymodal.config import Declaration
 from polymodal.exporting.onnx.comparing import compare
+from polymodal.exporting.onnx.expressible import check_expressible
 from polymodal.exporting.onnx.made_rows import made_rows
 from polymodal.exporting.onnx.model_writing import write_model
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.runtime.opening import open_export
+from tests.support.checkpoints import CHECKPOINTS
 from tests.support.component_cases import ENCODER_CASES, make_case
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -36,4 +39,24 @@ def test_answers_are_those_of_the_model(kind, name, tmp_path):
     rows = made_rows(run.reading.readers)
     assert len(rows) == 5 + 2 * len(run.reading.readers)
     found = compare(run, open_export(tmp_path), rows, None, True)
+    assert found.largest < 1e-5, found.summary
+
+
+PRETRAINED = (("note", "bert"), ("photo", "clip"), ("view", "siglip"), ("clip", "videomae"))
+
+
+@pytest.mark.slow
+def test_pretrained_encoders_read_as_they_did(tmp_path):
+    torch.manual_seed(0)
+    encoders = {}
+    for name, kind in PRETRAINED:
+        CHECKPOINTS[kind].save(tmp_path / kind)
+        encoders[name] = CHECKPOINTS[kind].encoder(str(tmp_path / kind))
+    heads = {"kind": pm.Classifier(classes=["a", "b"])}
+    model = pm.PolymodalModel.from_parts(encoders, pm.FeatureFusion("concat", width=16), heads).eval()
+    run = PredictionRun(tmp_path, model, model.make_processor([]), Declaration.model_construct())
+    check_expressible(run)
+    (tmp_path / "out").mkdir()
+    write_model(run, tmp_path / "out", False)
+    found = compare(run, open_export(tmp_path / "out"), made_rows(run.reading.readers), None, True)
     assert found.largest < 1e-5, found.summary
