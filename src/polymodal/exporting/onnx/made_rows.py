@@ -34,15 +34,15 @@ def made_rows(readers: Mapping[str, Reader]) -> list[dict[str, Any]]:
     random = np.random.default_rng(0)
     known = {name: reader.main for name, reader in readers.items() if reader.modality in CELLS}
 
-    def cells(names: Mapping[str, Reader]) -> dict[str, Any]:
-        return {name: CELLS[each.modality](each, random) for name, each in names.items()}
+    def cell(reader: Any, items: int = 1) -> Any:
+        made = [CELLS[reader.modality](reader, random) for _ in range(items)]
+        return made if reader.holds_items else made[0]  # of one form in all rows, as columns of a table are
 
-    whole = [cells(known) for _ in range(3)]
-    without = [cells({other: each for other, each in known.items() if other != name}) for name in known]
-    alone = [cells({name: reader}) for name, reader in known.items()]
-    several = {name: reader for name, reader in known.items() if reader.holds_items and reader.items > 1}
-    two = {name: [CELLS[each.modality](each, random) for _ in range(2)] for name, each in several.items()}
-    made = [*whole, *without, *alone, whole[0] | two, {}]
+    whole = [{name: cell(reader) for name, reader in known.items()} for _ in range(3)]
+    without = [{other: cell(each) for other, each in known.items() if other != name} for name in known]
+    alone = [{name: cell(reader)} for name, reader in known.items()]
+    several = {name: cell(each, 2) for name, each in known.items() if each.holds_items and each.items > 1}
+    made = [*whole, *without, *alone, whole[0] | several, {}]
     return [{name: row.get(name) for name in known} for row in made]
 
 

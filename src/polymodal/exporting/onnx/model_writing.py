@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from polymodal.data.readers import TextReader
 from polymodal.exporting.onnx.converting import convert, round_weights
@@ -46,8 +47,9 @@ def _tokenizers(run: PredictionRun) -> dict[str, JsonObject]:
     """See :class:`Manifest`."""
     made: dict[str, JsonObject] = {}
     for number, name in enumerate(run.reading.firsts):
-        part = run.reading.readers[name].part
-        if part is not None:
+        reader = run.reading.readers[name]
+        if isinstance(reader, TextReader):
+            part: Any = reader.part
             side, pad = part.truncation_side, part.pad_token_id or 0
             made[f"reader_{number}"] = {"pad": pad, "most": part.model_max_length, "side": side}
     return made
