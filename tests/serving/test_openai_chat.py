@@ -17,6 +17,7 @@ from tests.support.clips import moving, write_clip
 from tests.support.live_servers import live
 from tests.support.tables import write_picture, write_sound
 from tests.support.talking_runs import make_talking_run
+from tests.support.untrained_runs import make_run
 
 QUESTION = [{"role": "user", "content": "Is there a lift?"}]
 
@@ -33,7 +34,9 @@ def run(folder):
 
 @pytest.fixture(scope="module")
 def service(run):
-    return Service({"words": run}, limits=Limits.lowered({"answer_tokens": 200, "waiting_rows": 6}))
+    return Service(
+        {"words": run}, limits=Limits.lowered({"answer_tokens": 200, "waiting_rows": 6}), decoders=1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +233,16 @@ def test_who_leaves_ends_the_answer_and_the_next_is_served(client, address, serv
     assert service.waiting == 0
 
 
+def test_other_runs_do_not_wait_for_an_answer_in_words(run, folder):
+    rows = [{"photo": None, "note": "a garden", "bedrooms": 1}, {"note": "a lift", "bedrooms": 2}]
+    service = Service({"words": run, "houses": make_run(folder / "houses", rows)}, decoders=1)
+    with live(create_app(service)) as address:
+        release = held(service)
+        answer = httpx2.post(f"{address}/predict", json={"run": "houses", "rows": rows[1:]}, timeout=30)
+        release.set()
+    assert answer.status_code == 200 and answer.json()["answers"][0]["values"]["kind"] in ("flat", "house")
+
+
 def test_an_answer_that_takes_too_long_is_a_timeout(run):
     limits = Limits.lowered({"answer_seconds": 0.2})
     service = Service({"words": run}, limits=limits)
@@ -260,7 +273,7 @@ def test_a_model_that_fails_is_the_server_s_error_without_a_path(client, run, mo
 def held(service):
     """Keeps the thread of the models busy until the event is set, which is returned."""
     release, busy = threading.Event(), threading.Event()
-    service.model_thread.submit(lambda: (busy.set(), release.wait(60)))
+    service.runs["words"].model_thread.submit(lambda: (busy.set(), release.wait(60)))
     assert busy.wait(60)
     return release
 

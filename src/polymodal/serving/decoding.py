@@ -55,7 +55,9 @@ class Decoders:
             reading: Of a run.
             rows: By input.
         """
-        parts = self._parts.setdefault(id(reading), _Parts(reading))
+        parts = self._parts.get(id(reading))
+        if parts is None:
+            parts = self._parts[id(reading)] = _Parts(reading)
         return list(await asyncio.gather(*(self._read_row(parts, row) for row in rows)))
 
     async def _read_row(self, parts: _Parts, row: Mapping[str, Any]) -> ReadRow:

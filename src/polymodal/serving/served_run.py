@@ -29,7 +29,7 @@ class ServedRun:
     Args:
         name: In requests.
         run: Loaded.
-        model_thread: An executor with one thread, in which every model of the service computes.
+        model_thread: An executor with one thread, in which its model computes.
         limits: Of requests.
         decoders: Decode media in other processes.
         on_batch: Called with the number of rows of each batch.

@@ -34,7 +34,8 @@ class Service:
 
     Attributes:
         runs: Served, by name.
-        model_thread: One thread, in which every model computes.
+        model_thread: One thread, in which models compute. A run that answers in words has one of its own: an
+            answer takes seconds, which no other run has to wait for.
         metrics: For Prometheus.
         decoders: Read media in other processes.
         fetcher: Fetches media from allowed hosts.
@@ -63,7 +64,9 @@ class Service:
 
     def _served(self, name: str, run: api.Run | api.LanguageRun) -> ServedRun:
         on_batch = self.metrics.batch.labels(name).observe
-        return ServedRun(name, run, self.model_thread, self.limits, self.decoders, on_batch)
+        speaks = run.kind is api.Kind.words
+        thread = ThreadPoolExecutor(1, f"polymodal-{name}") if speaks else self.model_thread
+        return ServedRun(name, run, thread, self.limits, self.decoders, on_batch)
 
     @classmethod
     def load(
@@ -157,4 +160,5 @@ class Service:
         self.draining = True
         await asyncio.gather(*(run.stop() for run in self.runs.values()))
         await asyncio.to_thread(self.decoders.stop)
-        self.model_thread.shutdown(wait=True)
+        for thread in {self.model_thread, *(run.model_thread for run in self.runs.values())}:
+            thread.shutdown(wait=True)
