@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from polymodal.attribution import integrated_gradients
 from polymodal.data.readers import READERS
 from polymodal.demo.demo_houses import write_houses
 from polymodal.evaluation.metrics.metrics import METRICS
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
+from polymodal.training.declaration import candidate_choice
 from polymodal.training.loop import defaults
 from tests.support.command import polymodal
 from tests.support.documentation import PAGES, REPOSITORY, blocks, commands, name_of
@@ -26,9 +28,17 @@ RUNNABLE = [page for page in PAGES if any(block.language in ("sh", "python") for
 TARGETS = re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.M)
 
 
+WITH_PRETRAINED = ("README.md", "docs/start.md")
+"""Pages whose fits take the pretrained encoders of this machine where they name none; that of MiniLM takes
+seconds in each command that fits, loads or explains."""
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch, default_fit):
+def folder(page, tmp_path, monkeypatch, default_fit):
     """A folder with the tables of the demo, short ones, as the current one."""
+    if name_of(page) not in WITH_PRETRAINED:
+        monkeypatch.setattr(candidate_choice, "ENCODERS", "scratch")
+    monkeypatch.setattr(integrated_gradients, "MOST_STEPS", 2 * integrated_gradients.STEPS)
     monkeypatch.setitem(write_houses.__kwdefaults__, "tables", TABLES)
     write_houses(tmp_path)
     monkeypatch.chdir(tmp_path)

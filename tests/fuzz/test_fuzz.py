@@ -12,38 +12,40 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.doors import DOORS
-from tests.fuzz.samples import intact, samples
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SEED = 20240
 FEW, MANY = 35, 10_000
 
 
-def run_cases(kind, count, folder):
-    """What each of ``count`` cases came to; a process that dies is followed by another."""
-    outcomes, first = [], 0
+def run_cases(kind, damaged, folder):
+    """How many whole files there are, and what each of them and of ``damaged`` files came to.
+
+    A process that dies is followed by another.
+    """
+    outcomes, first, count = [], 0, damaged
     paths = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"PYTHONPATH": paths, "POLYMODAL_CACHE": str(folder / "cache")}
     while first < count:
-        command = [sys.executable, "-m", "tests.fuzz.worker", str(SEED), kind, str(first), str(count)]
+        command = [sys.executable, "-m", "tests.fuzz.worker", str(SEED), kind, str(first), f"+{damaged}"]
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        head, *lines = [json.loads(line) for line in done.stdout.splitlines()] or [{}]
         assert lines, done.stderr
+        whole, count = head["whole"], head["whole"] + damaged
         outcomes += [line for line in lines if "end" in line]
         if "end" in lines[-1]:
             assert lines[-1]["end"] == count - 1 and done.returncode == 0, done.stderr
-            return outcomes
+            return whole, outcomes
         died = {"end": lines[-1]["begin"], "failed": f"status {done.returncode}\n{done.stderr[-3000:]}"}
         outcomes.append(died)
         first = died["end"] + 1
-    return outcomes
+    return whole, outcomes
 
 
 def check_cases(kind, count, folder):
-    whole = intact(kind, samples(kind, folder))
-    outcomes = run_cases(kind, whole + count, folder)
+    whole, outcomes = run_cases(kind, count, folder)
     assert [outcome["end"] for outcome in outcomes] == list(range(whole + count))
     failed = [outcome for outcome in outcomes if "failed" in outcome]
     told = "\n".join(f"{SEED} {kind} {entry['end']}:\n{entry['failed']}" for entry in failed[:20])

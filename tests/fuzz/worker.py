@@ -1,6 +1,8 @@
 """Cases one after another in a process of its own: ``python -m tests.fuzz.worker SEED KIND FIRST LAST``.
 
-A line of JSON before each case and one after it: whoever reads them knows which case a crash or hang is of.
+LAST is a number, or ``+N`` for N damaged files after the whole ones. A line of JSON names the number of whole
+files; then there is one before each case and one after it: whoever reads them knows which case a crash or
+hang is of.
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ def damage_blend(name: str, whole: dict[str, bytes], random: np.random.Generator
     return mutate(whole[name], random, text=suffix in (*TEXT, "txt"))
 
 
-def main(seed: int, kind: str, first: int, last: int) -> None:
+def main(seed: int, kind: str, first: int, last: str) -> None:
     """Run the cases ``first`` to ``last``, the latter not among them."""
     faulthandler.enable()
     warnings.simplefilter("error", RuntimeWarning)
@@ -96,14 +98,16 @@ def main(seed: int, kind: str, first: int, last: int) -> None:
     with TemporaryDirectory() as place:
         folder = Path(place)
         whole = samples(kind, folder)
-        for number in range(first, last):
+        tried = intact(kind, whole)
+        _say({"whole": tried})
+        for number in range(first, int(last) + (tried if last.startswith("+") else 0)):
             _say({"begin": number})
             faulthandler.dump_traceback_later(PATIENCE, exit=True)
             began, base = time.process_time(), _peak()
             try:
                 name, said = run_case(seed, kind, number, whole, folder)
                 assert time.process_time() - began < SECONDS, f"{name} took too long"
-                assert number < intact(kind, whole) or _peak() - base < GROWTH, f"{name} took too much memory"
+                assert number < tried or _peak() - base < GROWTH, f"{name} took too much memory"
                 ended = {"end": number, "file": name, "said": said}
             except Exception:
                 ended = {"end": number, "failed": traceback.format_exc()}
@@ -122,4 +126,4 @@ def _say(content: dict) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])

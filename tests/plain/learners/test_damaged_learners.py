@@ -1,6 +1,8 @@
 """Files of learners that a fit does not write, and blocks that do not fit: one line each."""
 
 import json
+import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,6 +17,20 @@ def changed_arrays(path, **arrays):
         known = {name: content[name] for name in content.files}
     with path.open("wb") as file:
         np.savez(file, **known | arrays)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """By name the folder of a learner, which is fitted once."""
+
+    @cache
+    def saved(name):
+        blocks, folder = blocks_of(40), tmp_path_factory.mktemp(name) / "learner"
+        fitted(name, blocks, goal_of("classes", blocks)).save(folder)
+        LEARNERS[name].load(folder)
+        return folder
+
+    return saved
 
 
 @pytest.mark.parametrize(
@@ -35,10 +51,8 @@ def changed_arrays(path, **arrays):
         ("boosting", ".", {"basis2": np.ones((12, 2))}),
     ],
 )
-def test_arrays_of_a_wrong_shape_are_refused(name, file, arrays, tmp_path):
-    blocks = blocks_of(40)
-    fitted(name, blocks, goal_of("classes", blocks)).save(tmp_path / "learner")
-    LEARNERS[name].load(tmp_path / "learner")
+def test_arrays_of_a_wrong_shape_are_refused(name, file, arrays, whole, tmp_path):
+    shutil.copytree(whole(name), tmp_path / "learner")
     changed_arrays(tmp_path / "learner" / file / "arrays.npz", **arrays)
     with pytest.raises(RunError, match="no plain model"):
         LEARNERS[name].load(tmp_path / "learner")
@@ -65,9 +79,8 @@ def test_scales_of_another_kind_of_block_are_one_line():
         ),
     ],
 )
-def test_settings_that_no_fit_writes_are_refused(name, file, change, message, tmp_path):
-    blocks = blocks_of(40)
-    fitted(name, blocks, goal_of("classes", blocks)).save(tmp_path)
+def test_settings_that_no_fit_writes_are_refused(name, file, change, message, whole, tmp_path):
+    shutil.copytree(whole(name), tmp_path, dirs_exist_ok=True)
     path = tmp_path / file / "settings.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(RunError, match=message):
