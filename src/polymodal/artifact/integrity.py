@@ -193,8 +193,10 @@ def check_listed(folder: Path) -> None:
         RunError: Naming a file that was added, or left out of the checksums.
     """
     path = folder / CHECKSUMS
-    sums = read_json(path)["sha256"] if path.is_file() else None
-    for name in _read_by_name(folder) if sums is not None else ():
+    if not path.is_file():
+        return
+    sums = read_json(path)["sha256"]
+    for name in _read_by_name(folder):
         if name not in sums:
             fix = f"Copy the run again, or delete {CHECKSUMS} if you changed the file yourself"
             raise RunError(f"{folder}: {name} is not among the files of {CHECKSUMS}. {fix}")

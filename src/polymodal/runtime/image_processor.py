@@ -32,11 +32,9 @@ class FileImageProcessor:
         self.resample = Image.Resampling(int(settings.get("resample", Image.Resampling.BILINEAR)))
         self.crop = dict(settings["crop_size"]) if "do_center_crop" in steps else {}
         self.factor = float(settings["rescale_factor"]) if "do_rescale" in steps else 1.0
-        scale = ("image_mean", "image_std") if "do_normalize" in steps else ()
-        self.mean, self.deviation = (
-            [np.array(settings[name], dtype=np.float32).reshape(-1, 1, 1) for name in scale]
-            or [np.float32(0), np.float32(1)]
-        )  # fmt: skip
+        is_scaled = "do_normalize" in steps
+        self.mean = _channels(settings["image_mean"] if is_scaled else 0.0)
+        self.deviation = _channels(settings["image_std"] if is_scaled else 1.0)
         if self.size and not self.size.keys() & {"shortest_edge", "height"}:
             raise ValueError(f"an image processor with the size {self.size}")
 
@@ -65,3 +63,8 @@ class FileImageProcessor:
         if image.width <= image.height:
             return short, int(short * image.height / image.width)
         return int(short * image.width / image.height), short
+
+
+def _channels(values: Any) -> np.ndarray:
+    """``(channels, 1, 1)`` float32, or one number for all channels."""
+    return np.array(values, dtype=np.float32).reshape(-1, 1, 1)
