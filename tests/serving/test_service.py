@@ -37,3 +37,16 @@ def test_what_is_no_run_is_one_line(fitted_houses):
     assert "no such run folder. Did you mean 'run'?" in error(fitted_houses, "serve", "runn")
     line = error(fitted_houses, "serve", "run", "--port", "0", "--limit", "rows=5000")
     assert line.endswith("limits can be lowered, not raised")
+
+
+def test_kept_rows_are_samples_that_the_service_answers_alike(served):
+    described = served.get("/runs").json()["runs"][0]
+    samples = served.get("/runs/run/samples").json()["samples"]
+    assert len(samples) == described["samples"] > 0
+    body = {"rows": [sample["row"] for sample in samples], "probabilities": True}
+    answers = served.post("/predict", json=body).json()["answers"]
+    for sample, answer in zip(samples, answers, strict=True):
+        assert answer["values"]["kind"] == sample["answer"]["values"]["kind"]
+        assert abs(answer["values"]["price"] / sample["answer"]["values"]["price"] - 1) < 1e-5
+    assert served.get("/runs/other/samples").status_code == 404
+    assert served.get("/runs/run/report").status_code in (200, 404)

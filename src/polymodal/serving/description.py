@@ -28,6 +28,7 @@ def _searches(service: Service, served: ServedRun) -> bool:
 
 def describe_run(served: ServedRun, searches: bool = False) -> JsonObject:
     """One run: what it reads, what it predicts, how well, and what requests may be about."""
+    examples = example_row(served)
     capabilities = served.capabilities + ["search"] * searches
     return {
         "name": served.name,
@@ -40,12 +41,12 @@ def describe_run(served: ServedRun, searches: bool = False) -> JsonObject:
                 "modality": each.modality,
                 "choices": None if each.choices is None else list(each.choices),
                 "accept": each.accept,
-                "example": _example(each.modality, each.choices),
+                "example": examples.get(each.name),
             }
             for each in served.inputs.values()
         ],
         "capabilities": capabilities,
-        "samples": 0,
+        "samples": len(served.samples),
     }
 
 
@@ -65,10 +66,11 @@ def _example(modality: str, choices: tuple[str, ...] | None) -> JsonValue:
 
 
 def example_row(served: ServedRun) -> JsonObject:
-    """A row that the run answers: its inputs of values, media left out."""
-    examples = {
-        each.name: _example(each.modality, each.choices)
-        for each in served.inputs.values()
-        if each.accept is None and each.modality != "sequence"
-    }
+    """A row that the run answers, of a kept one where there is one: its inputs of values, media left out."""
+    kept = [sample["row"] for sample in served.samples[:1]]
+    examples: dict[str, JsonValue] = {}
+    for each in served.inputs.values():
+        if not each.is_media:
+            own = kept[0].get(each.name) if kept and isinstance(kept[0], dict) else None
+            examples[each.name] = _example(each.modality, each.choices) if own is None else own
     return {name: value for name, value in examples.items() if value is not None}

@@ -273,6 +273,19 @@ class ServedRun:
             await self.talker.stop()
 
     @cached_property
+    def samples(self) -> list[JsonObject]:
+        """The rows that the run keeps, as requests have them, with its answers to them.
+
+        Raises:
+            RunError: If they cannot be read.
+        """
+        kept = api.read_samples(self.run.folder)
+        if kept is None:
+            return []
+        rows = [{name: row[name] for name in self.inputs if name in row} for row in kept.embedded()]
+        return [{"row": row, "answer": sample.answer} for row, sample in zip(rows, kept.rows, strict=True)]
+
+    @cached_property
     def targets(self) -> list[JsonObject]:
         """What it predicts: name, task, classes and unit of each target."""
         if not isinstance(self.run, api.Run):

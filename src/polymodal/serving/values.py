@@ -75,7 +75,7 @@ def cell_of(value: Any, of: ServedInput, given: Given) -> Any:
     """
     if value is None:
         return None
-    if of.modality in MEDIA:
+    if of.modality in MEDIA or (of.is_media and _names_files(value)):
         return _media(value, of, given)
     return _OF_MODALITY.get(of.modality, _any)(value)
 
@@ -133,6 +133,13 @@ def _media(value: Any, of: ServedInput, given: Given) -> Any:
     if isinstance(fetched, bytes):
         return fetched
     raise fetched or ValueProblem("an address, which this server does not fetch. Send the file itself")
+
+
+def _names_files(value: Any) -> bool:
+    """Whether a value of an input of sequences holds files of NumPy's, not the numbers themselves."""
+    if isinstance(value, list):
+        return bool(value) and all(map(_names_files, value))
+    return isinstance(value, bytes | dict) or (isinstance(value, str) and value[:5].lower() == "data:")
 
 
 def _bytes_of_text(text: str, of: ServedInput) -> bytes | None:
@@ -195,11 +202,9 @@ def _labels(value: Any) -> Any:
 
 
 def _sequence(value: Any) -> Any:
-    """A list of steps, each a list of numbers; or a list of such lists. Of a form also a file of NumPy's."""
-    if isinstance(value, bytes):
-        return value
+    """A list of steps, each a list of numbers, or a list of such lists."""
     if not isinstance(value, list):
-        raise ValueProblem(f"{_shown(value)}, expected a list of lists of numbers")
+        raise ValueProblem(f"{_shown(value)}, expected a list of lists of numbers, or a file of NumPy's")
     _check_numbers(value)
     return value or None
 

@@ -21,8 +21,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/runs/{name}/samples", summary="Rows that a run keeps, and its answers to them")
     async def samples(name: str) -> JSONResponse:
-        service.run(name)
-        return JSONResponse({"samples": []})
+        return JSONResponse({"samples": service.run(name).samples})
 
     @routes.get(
         "/runs/{name}/report", summary="The report of a run, as HTML",
