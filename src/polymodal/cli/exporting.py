@@ -32,7 +32,9 @@ def export(
     rows: Annotated[
         Path | None,
         typer.Option(
-            "--rows", metavar="TABLE", help="For onnx: compare the answers on these rows, not on noise."
+            "--rows",
+            metavar="TABLE",
+            help="For onnx: compare the answers on these rows. [those kept in the run]",
         ),
     ] = None,
     as_json: Json = False,

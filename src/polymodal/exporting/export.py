@@ -34,7 +34,7 @@ def export(
         output: A folder that does not exist yet, or is empty.
         inputs: The inputs that are exported; by default all that the format can express.
         int8: For ``onnx``: round the weights of matrix products to 8 bits.
-        rows: For ``onnx``: a table to compare the answers on; by default rows of noise.
+        rows: For ``onnx``: a table to compare the answers on; by default the rows that the run keeps.
 
     Raises:
         ConfigError: If there is no such format, it has no such option, or its library is not installed.

@@ -30,10 +30,14 @@ class ExportedRun(ABC):
         folder: Where it lies.
         manifest: What it holds.
         targets: By target the reader of its labels, in declared order.
+
+    Attributes:
+        labels: The same.
+        decoders: By target what its outputs mean.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, targets: Mapping[str, TargetReader]) -> None:
-        self.folder, self.manifest, self._labels = folder, manifest, dict(targets)
+        self.folder, self.manifest, self.labels = folder, manifest, dict(targets)
         self.decoders: dict[str, SavedDecoder] = manifest.answering(folder)
 
     @property
@@ -91,7 +95,7 @@ class ExportedRun(ABC):
         answered: list[dict[str, Any]] = []
         for batch in self.answered(rows, root):
             columns = answer_columns(self.decoders, list(self.inputs), batch, probabilities)
-            for name, target in self._labels.items():
+            for name, target in self.labels.items():
                 columns[name] = target.values(plain(columns[name]))
             cells = {name: plain(column) for name, column in columns.items()}
             answered += [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]

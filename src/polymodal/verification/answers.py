@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -69,19 +69,33 @@ def _vectors(run: PredictionRun, table: Table) -> Iterator[JsonObject]:
 
 
 def _predictions(run: PredictionRun, table: Table) -> Iterator[JsonObject]:
-    for batch in run.answered(run.rows(table), BATCH):
-        parts = {
-            name: _target(name, decoder, batch, run.reading.targets[name])
-            for name, decoder in run.answerer.decoders.items()
-        }
-        names = run.answerer.input_names
+    batches = run.answered(run.rows(table), BATCH)
+    return rows_of(batches, run.answerer.decoders, run.reading.targets, run.answerer.input_names)
+
+
+def rows_of(
+    batches: Iterable[AnsweredRows],
+    decoders: Mapping[str, Decoder],
+    targets: Mapping[str, TargetReader],
+    inputs: Sequence[str],
+) -> Iterator[JsonObject]:
+    """The answer to each row of batches.
+
+    Args:
+        batches: Answers as arrays.
+        decoders: By target.
+        targets: By target the reader of its labels.
+        inputs: Their names, in declared order.
+    """
+    for batch in batches:
+        parts = {name: _target(name, decoder, batch, targets[name]) for name, decoder in decoders.items()}
         for row in range(len(batch.index)):
             answer: JsonObject = {}
             for section in ("values", "probabilities", "intervals", "others"):
                 own = {name: each[row][section] for name, each in parts.items() if section in each[row]}
                 answer |= {section: own} if own else {}
             there = batch.present[row]
-            yield answer | {"missing": [name for name, has in zip(names, there, strict=True) if not has]}
+            yield answer | {"missing": [name for name, has in zip(inputs, there, strict=True) if not has]}
 
 
 def _target(

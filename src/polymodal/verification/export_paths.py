@@ -38,8 +38,8 @@ def format_of(path: Path) -> str:
     raise RunError(f"{path}: no export that is known, expected a folder that polymodal export wrote")
 
 
-FILES = {"sentence-transformers": "modules.json", "llava": "processor_config.json"}
-"""By format a file that no other one has."""
+FILES = {"onnx": "export.json", "sentence-transformers": "modules.json", "llava": "processor_config.json"}
+"""By format a file that no format after it has."""
 
 
 def _vectors_alone(replay: Replay, path: Path) -> Iterator[PathResult]:
@@ -52,5 +52,6 @@ def _words_of_pictures(replay: Replay, path: Path) -> Iterator[PathResult]:
     yield PathResult(f"export {path.name}", NOT_REPLAYED, reason=reason)
 
 
+EXPORTS.declare("onnx", "polymodal.verification.onnx_path", "through_onnx")
 EXPORTS.register("sentence-transformers")(_vectors_alone)
 EXPORTS.register("llava")(_words_of_pictures)

@@ -121,6 +121,22 @@ def test_rows_of_other_columns_are_refused_or_named(exported):
         model.predict([{"bedrooms": 3, "photo": None}])
 
 
+def test_verify_replays_exports_and_does_not_judge_8_bits(exported, fitted_houses, tmp_path):
+    folder = shutil.copytree(exported[0], tmp_path / "rounded")
+    (folder / "checksums.json").unlink()
+    content = json.loads((folder / "export.json").read_text())
+    content["decoders"]["kind"]["temperature"] = 3.0
+    (folder / "export.json").write_text(json.dumps(content))
+    words = ["verify", "run", "--paths", "exports", "--export"]
+    result = polymodal(*words, str(exported[0]), folder=fitted_houses)
+    assert result.status == 0 and f"export {exported[0].name}: " in result.out and ", equal" in result.out
+    result = polymodal(*words, str(folder), folder=fitted_houses)
+    assert result.status == 1 and "export rounded: " in result.out and ", different" in result.out
+    (folder / "export.json").write_text(json.dumps(content | {"precision": "int8"}))
+    result = polymodal(*words, str(folder), folder=fitted_houses)
+    assert result.status == 0 and "shown, not judged (weights of 8 bits)" in result.out
+
+
 def test_weights_of_8_bits_are_those_of_matrix_products(exported, run, rows, tmp_path):
     folder = shutil.copytree(exported[0], tmp_path / "rounded")
     (folder / "checksums.json").unlink()

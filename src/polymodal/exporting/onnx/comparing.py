@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from polymodal.answers.batches import AnsweredRows
-from polymodal.data.media.path_access import Root
+from polymodal.artifact.samples import read_samples
+from polymodal.data.media.path_access import MediaAccess, Root
 from polymodal.data.tables.table import read_table
 from polymodal.errors import InputWarning
 from polymodal.exporting.onnx.made_rows import made_rows
@@ -52,26 +53,39 @@ class Compared:
         return text + (f"; other answers: {', '.join(others)}" if others else "")
 
 
-def rows_of(run: PredictionRun, source: Any) -> tuple[list[dict[str, Any]], Root]:
-    """The rows to compare on, with the folder that their paths start from: of a table, else noise.
+def rows_of(run: PredictionRun, source: Any) -> tuple[list[dict[str, Any]], Root, bool]:
+    """The rows to compare on, with what their paths start from: of a table, else those that the run keeps.
+
+    Where it keeps none they are noise, as the last of what is returned shows.
 
     Raises:
         DataError: If the table cannot be read.
+        RunError: If the rows that the run keeps cannot be read.
     """
     if source is None:
-        return made_rows(run.reading.readers), None
+        samples = read_samples(run.folder)
+        if samples is not None and samples.rows:
+            return [dict(row) for row in samples.named()], MediaAccess.inside(samples.folder), False
+        return made_rows(run.reading.readers), None, True
     table = read_table(source)
     picked = np.unique(np.linspace(0, len(table) - 1, min(len(table), MOST_ROWS)).astype(int))
     names = [name for name in run.reading.readers if table.has(name)]
     columns = table.select(picked).data.select_columns(names).cells(range(len(picked)))
     rows = [{name: columns[name][index] for name in names} for index in range(len(picked))]
-    return rows, table.root
+    return rows, table.root, False
 
 
 def compare(
     run: PredictionRun, export: ExportedRun, rows: Sequence[dict[str, Any]], root: Root, made: bool
 ) -> Compared:
     """Compare what a run and its export answer.
+
+    Args:
+        run: The run.
+        export: Its export.
+        rows: By input its cell, of each row.
+        root: What paths in cells start from.
+        made: Whether the rows are noise.
 
     Raises:
         DataError: If a row cannot be read.

@@ -31,7 +31,7 @@ def write(
         folder: Empty.
         inputs: None: the model needs all that the run has.
         int8: Round the weights of matrix products to 8 bits.
-        rows: A table to compare on; by default rows of noise.
+        rows: A table to compare on; by default the rows that the run keeps, or else rows of noise.
 
     Raises:
         RunError: If the run cannot be expressed, or fp32 answers differ from the run's.
@@ -46,7 +46,7 @@ def write(
     with folder_aside(folder, last=FILE) as part:
         (write_model if run.blend is None else write_blend)(run, part, int8)
         write_sums(part)
-        compared = compare(run, open_export(part, threads=1), *compared_on, made=rows is None)
+        compared = compare(run, open_export(part, threads=1), *compared_on)
         if not int8:
             check_near(run, compared)
     return Exported(folder, _by_modality(run), usage=_usage(folder), notes=[compared.summary])

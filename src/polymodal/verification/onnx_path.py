@@ -1,0 +1,30 @@
+"""An export to ONNX, whose rows the runtime answers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from polymodal.data.media.path_access import MediaAccess
+from polymodal.errors import InputWarning
+from polymodal.runtime.manifest import INT8
+from polymodal.runtime.opening import open_export
+from polymodal.verification.answers import rows_of
+from polymodal.verification.paths import LOOSE, PathResult, Replay
+
+
+def through_onnx(replay: Replay, path: Path) -> Iterator[PathResult]:
+    """The kept rows through an export; one with weights of 8 bits is not judged.
+
+    Raises:
+        PolymodalError: If the export is damaged, or a row cannot be read.
+    """
+    export = open_export(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)
+        batches = export.answered(replay.samples.named(), MediaAccess.inside(replay.samples.folder))
+        answers = list(rows_of(batches, export.decoders, export.labels, list(export.inputs)))
+    judged = export.precision != INT8
+    reason = "" if judged else "weights of 8 bits"
+    yield replay.judged(f"export {path.name}", answers, tolerance=LOOSE, judge=judged, reason=reason)
