@@ -34,7 +34,7 @@ def export(
         typer.Option(
             "--rows",
             metavar="TABLE",
-            help="For onnx: compare the answers on these rows. [those kept in the run]",
+            help="For onnx: the rows to compare on. [those kept in the run]",
         ),
     ] = None,
     as_json: Json = False,
