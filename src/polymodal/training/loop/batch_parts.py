@@ -97,7 +97,7 @@ class BatchParts:
         while True:
             try:
                 return work()
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 line = halve() if self.arguments.world_size == 1 else ""

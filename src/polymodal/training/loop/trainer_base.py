@@ -213,7 +213,7 @@ class CheckpointedTrainer(Trainer):
         """
         try:
             self._train_on(checkpoint) if checkpoint else self.train()
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             raise self.parts.too_little_memory() from error
