@@ -10,12 +10,13 @@ import base64
 import json
 import mimetypes
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from polymodal.artifact.integrity import add_sums
+from polymodal.data.media.sequence import load_sequence
 from polymodal.errors import PolymodalError, RunError
 from polymodal.utils.atomic import write_text
 from polymodal.utils.json_files import read_json
@@ -71,9 +72,24 @@ class Samples:
         """The rows' cells; files by their paths, relative to :attr:`folder`."""
         return [_replaced(sample.cells, _path_of) for sample in self.rows]
 
-    def embedded(self) -> list[JsonObject]:
-        """The rows' cells; files as ``data:`` URIs, as the service takes them."""
-        return [_replaced(sample.cells, lambda name: data_uri(self.folder / name)) for sample in self.rows]
+    def embedded(self, sequences: Collection[str] = ()) -> list[JsonObject]:
+        """The rows' cells as the service takes them: files as ``data:`` URIs, those of sequences as numbers.
+
+        Args:
+            sequences: The columns of feature sequences.
+
+        Raises:
+            MediaError: If a sequence cannot be read.
+        """
+        return [self._embedded(sample.cells, sequences) for sample in self.rows]
+
+    def _embedded(self, cells: JsonObject, sequences: Collection[str]) -> JsonObject:
+        def numbers(name: str) -> JsonValue:
+            steps: list[JsonValue] = load_sequence(name, self.folder).tolist()
+            return steps
+
+        listed = {name: _with_files(cells[name], numbers) for name in sequences if name in cells}
+        return _replaced(cells | listed, lambda name: data_uri(self.folder / name))
 
 
 def data_uri(path: Path) -> str:
@@ -91,11 +107,11 @@ def _path_of(name: str) -> str:
     return name
 
 
-def _replaced(cells: JsonObject, by: Callable[[str], str]) -> JsonObject:
+def _replaced(cells: JsonObject, by: Callable[[str], JsonValue]) -> JsonObject:
     return {name: _with_files(value, by) for name, value in cells.items()}
 
 
-def _with_files(value: JsonValue, by: Callable[[str], str]) -> JsonValue:
+def _with_files(value: JsonValue, by: Callable[[str], JsonValue]) -> JsonValue:
     if isinstance(value, dict):
         if is_file(value):
             return by(str(value[FILE]))

@@ -112,17 +112,24 @@ class Replay:
 
 ReplayPath = Callable[[Replay], Iterator[PathResult]]
 PATHS: Registry[ReplayPath] = Registry("path of verify")
-"""By name, in the order in which they are replayed."""
+"""By name; Python is replayed first."""
+PYTHON = "python"
 
 
-@PATHS.register("python")
+@PATHS.register(PYTHON)
 def through_python(replay: Replay) -> Iterator[PathResult]:
     """The run loaded afresh from its folder, in this process."""
     run: AnyRun = RunBase.load(replay.folder)
-    device, fitted = device_of(run), replay.samples.device
-    other = "" if device == fitted else f"on {device}, where the fit computed on {fitted}"
     answers = answers_of(run, table_of(replay.samples))
-    yield replay.judged("python", answers, tolerance=LOOSE if other else EXACT, reason=other)
+    tolerance, where = tolerance_on(device_of(run), replay.samples)
+    yield replay.judged(PYTHON, answers, tolerance=tolerance, reason=where)
+
+
+def tolerance_on(device: str, samples: Samples) -> tuple[float, str]:
+    """The tolerance of answers that a device computes, and a note where the fit's was another."""
+    if device == samples.device:
+        return EXACT, ""
+    return LOOSE, f"on {device}, where the fit computed on {samples.device}"
 
 
 for _name, _module, _attribute in (

@@ -20,6 +20,7 @@ from polymodal.verification.paths import (
     FAILED,
     NOT_REPLAYED,
     PATHS,
+    PYTHON,
     SHOWN,
     PathResult,
     Replay,
@@ -124,7 +125,7 @@ def verify(
         ConfigError: If there is no such path.
     """
     folder = run.folder if isinstance(run, RunBase) else Path(run)
-    chosen = list(paths) or list(PATHS)
+    chosen = list(paths) or sorted(PATHS, key=lambda name: name != PYTHON)
     for name in chosen:
         PATHS[name]  # refused before anything is loaded
     require_run(folder)
@@ -195,5 +196,5 @@ def replayed_at_the_end(folder: Path) -> PathResult:
     """
     samples = read_samples(folder)
     assert samples is not None and samples.rows
-    (result,) = PATHS["python"](Replay(folder, samples))
+    (result,) = PATHS[PYTHON](Replay(folder, samples))
     return result
