@@ -137,7 +137,9 @@ def _answer(address: str, route: str, row: JsonObject, number: int) -> JsonObjec
     Raises:
         RunError: If it is an error.
     """
-    body = {"rows": [row]} | ({"probabilities": True} if route == "predict" else {})
+    body: JsonObject = {"rows": [row]}
+    if route == "predict":
+        body["probabilities"] = True
     content = _post(f"{address}/{route}", body, number)
     if route == "embed":
         return {"vector": content["vectors"][0]}
