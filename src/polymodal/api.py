@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from polymodal.exporting.export import export
     from polymodal.exporting.formats import find_format
     from polymodal.fitting import check, fit, fit_folds, fit_fusions, fit_searched, init, pretrain
+    from polymodal.importance.row_shares import row_shares
     from polymodal.language_run import LanguageRun
     from polymodal.pipelines.ablation import SEEDS
     from polymodal.pipelines.cross_validation import Repeats
@@ -77,7 +78,6 @@ if TYPE_CHECKING:
     from polymodal.runs.parts import WrittenParts, write_parts
     from polymodal.runs.replies import Reply, fit_together, grow, usual_tokens
     from polymodal.runs.row_reading import ReadRow, joined, media_names, part_of, read_row
-    from polymodal.runs.row_shares import row_shares
     from polymodal.runs.single_rows import answer_rows, embed_rows, most_rows
     from polymodal.runs.spoken_rows import answer_in_words, embed_prompts, prompt_columns
     from polymodal.runs.tables import embed_to, predict_to
@@ -155,7 +155,7 @@ _HOMES = {
     "polymodal.runs.parts": "WrittenParts write_parts",
     "polymodal.runs.replies": "Reply fit_together grow usual_tokens",
     "polymodal.runs.row_reading": "ReadRow joined media_names part_of read_row",
-    "polymodal.runs.row_shares": "row_shares",
+    "polymodal.importance.row_shares": "row_shares",
     "polymodal.runs.single_rows": "answer_rows embed_rows most_rows",
     "polymodal.runs.spoken_rows": "answer_in_words embed_prompts prompt_columns",
     "polymodal.runs.tables": "embed_to predict_to",
