@@ -103,10 +103,12 @@ OWN_CLASSES = re.compile(r"\b(Date|Categories)(Reader|Encoder)\b")
 REGISTRATIONS = {
     "__init__.py", "attribution/attributed_parts.py", "attribution/baselines.py", "data/readers/__init__.py",
     "data/readers/categories.py", "data/readers/date.py", "data/schema/recognition.py",
-    "data/schema/schema.py", "models/encoders/__init__.py", "models/encoders/categories.py",
+    "data/schema/schema.py", "exporting/onnx/made_rows.py",
+    "models/encoders/__init__.py", "models/encoders/categories.py",
     "models/encoders/date.py", "models/objectives/patches.py", "plain/features/values.py",
     "report/html_cells.py",
     "report/model_card.py", "robustness/corruptions/value_corruptions.py", "search/previews.py",
+    "verification/sample_cells.py",
 }  # fmt: skip
 
 

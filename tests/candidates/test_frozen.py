@@ -67,7 +67,8 @@ def test_models_on_frozen_features_are_tried_and_listed(encoded: Path) -> None:
 
 def test_an_encoder_runs_once_per_cell_for_all_candidates_and_for_the_blend(encoded: Path) -> None:
     notes = pd.read_csv(encoded / "houses.csv")["note"].dropna()
-    assert sum(json.loads((encoded / "encoded.json").read_text())) == notes.nunique()
+    kept = json.loads((encoded / "run" / "samples" / "rows.json").read_text())["rows"]
+    assert sum(json.loads((encoded / "encoded.json").read_text())) == notes.nunique() + len(kept)
 
 
 @pytest.mark.parametrize("name", ["alone", "run"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,13 @@ def use_threads(threads: int | None, run: Path) -> None:
     torch.set_num_threads(threads or min(available, trained_threads(run) or available))
 
 
+def discard_readers(folder: Path, kept: Collection[str] = ()) -> None:
+    """Remove the files of readers that a run of more inputs left in a folder, except the folders ``kept``."""
+    for path in folder.glob("reader_*"):
+        if path.name not in kept:
+            discard(path)
+
+
 def write_run(folder: Path, model: Any, processor: Any, declaration: Declaration) -> None:
     """Write :data:`FILES`, the weights last so that a folder with weights is complete, then checksums.
 
@@ -201,4 +209,5 @@ def write_run(folder: Path, model: Any, processor: Any, declaration: Declaration
         processor.save_pretrained(part)
         write_text(part / "run.yaml", declaration.to_yaml())
         names = [path.relative_to(part).as_posix() for path in part.rglob("*") if path.is_file()]
+    discard_readers(folder, {Path(name).parts[0] for name in names})
     write_sums(folder, names)

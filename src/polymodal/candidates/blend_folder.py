@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from polymodal.answers.base import SavedDecoder, decoder_of_state
 from polymodal.answers.plain_blend import PlainBlend, Weights
 from polymodal.artifact.integrity import CHECKSUMS, write_sums
-from polymodal.artifact.run_folder import BLEND, BLEND_FILES, discard_candidates
+from polymodal.artifact.run_folder import BLEND, BLEND_FILES, discard_candidates, discard_readers
 from polymodal.artifact.run_folder import CANDIDATES as CANDIDATES_FOLDER
 from polymodal.candidates.base import CANDIDATES, Loaded
 from polymodal.config import Declaration
@@ -72,6 +72,7 @@ def write_blend(
     """
     for name in (BLEND, CHECKSUMS, "model.safetensors", "config.json"):  # of a run of one model, too
         (folder / name).unlink(missing_ok=True)
+    discard_readers(folder)
     if source.resolve() != folder.resolve():
         discard_candidates(folder)
         unfinished = shutil.ignore_patterns("checkpoints")

@@ -43,7 +43,7 @@ def test_the_answers_are_those_of_the_blend(houses, exported):
     folder, content = exported
     assert content["inputs"] == {"number": "bedrooms", "category": "district"}
     (note,) = content["notes"]
-    assert note.startswith("largest difference to the run on 9 rows of noise: ")
+    assert note.startswith("largest difference to the run on 4 rows: ")
     model, run = runtime.load(folder), pm.load(houses / "both")
     assert model.precision == "fp32" and list(model.inputs) == ["bedrooms", "district"]
     expected = run.predict(ROWS, probabilities=True)

@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import TrainerCallback
 
 from polymodal.utils.deadline import KEPT_EVERY, Deadline, in_words
+from polymodal.utils.distributed import is_main
 from polymodal.utils.progress import note
 
 FORWARD = 0.5
@@ -161,7 +162,8 @@ class EndOnTime(TrainerCallback):
     def _keep(self, now: float) -> None:
         if self._kept < 0 or now - self._kept >= KEPT_EVERY:
             self._kept = now
-            self.deadline.keep()
+            if is_main():  # two processes that replace a file at a time take it from each other
+                self.deadline.keep()
 
 
 def form(epochs: float) -> str:
