@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -13,9 +11,6 @@ import yaml
 
 import polymodal as pm
 from polymodal import api
-from polymodal.comparison.comparison import _described
-from polymodal.comparison.comparison_figures import RunCost
-from polymodal.config.parsing import parse
 from polymodal.errors import DataError, RunError
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap
@@ -342,19 +337,6 @@ def test_the_command_writes_page_and_figures(place, monkeypatch):
     again = polymodal("compare", *names, "--json", "--group", "owner")
     assert again.json["page"] == "compare.html" and (place / "compare.html").exists()
     assert again.json["targets"]["kind"]["groups"] == 50
-
-
-@pytest.mark.parametrize(
-    ("candidates", "fusion"), [(None, "concat"), (["plain"], None), (["plain", "fused"], "concat")]
-)
-def test_a_fusion_is_named_where_there_is_a_neural_model(candidates, fusion):
-    inputs = {"size": {"modality": "number"}, "kind": {"modality": "category"}}
-    given = {"data": {"train": "t.csv"}, "inputs": inputs, "targets": {"price": {"task": "regression"}}}
-    train = {} if candidates is None else {"train": {"candidates": candidates}}
-    declaration = parse(given | {"fusion": {"name": "concat"}} | train)
-    cost = RunCost(parameters=None, seconds=None, rows_per_second=None)
-    run = mock.Mock(folder=Path("run"), declaration=declaration, cost=cost)
-    assert _described(run).fusion == fusion
 
 
 def test_the_same_figures_every_time(place):

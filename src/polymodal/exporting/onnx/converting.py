@@ -21,6 +21,8 @@ from polymodal.exporting.onnx.graph import Example, Graph, example, input_entry
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.runtime.manifest import InputEntry
 
+LOG = logging.getLogger(__name__)
+
 ROUNDED = ("MatMul", "Gemm")
 """Operations whose weights int8 rounds: convolutions are slower with such weights."""
 
@@ -57,8 +59,8 @@ def _first_possible(run: PredictionRun, ways: Sequence[Callable[[], Any]]) -> An
     for way in ways[:-1]:
         try:
             return way()
-        except Exception:
-            continue
+        except Exception as error:  # torch.export raises many classes; the next way has fixed lengths
+            LOG.debug("%s: another way to record the model is tried: %s", run.folder, error)
     try:
         return ways[-1]()
     except Exception as error:
