@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,6 +11,7 @@ from polymodal.artifact.capabilities import Capability
 from polymodal.data.tables.table import read_table
 from polymodal.errors import Problem
 from polymodal.report.language_report import language_report
+from polymodal.runs.fitted_rows import repeats_fit
 from polymodal.runs.generation_metrics import measure_table
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.training.declaration.splitting import split_tables
@@ -68,6 +70,8 @@ class LanguageRun(GenerationRun):
         if split:
             table = split_tables(table, self.declaration)[0][split]
         self.inspect(table).warn()
+        if repeated := repeats_fit(self, table):
+            warnings.warn(repeated, stacklevel=3)
         chosen = options | {
             "max_new_tokens": max_new_tokens, "beams": beams, "sample": sample, "temperature": temperature,
             "top_p": top_p,

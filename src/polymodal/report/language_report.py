@@ -28,6 +28,7 @@ from polymodal.report.html_cells import show_cell
 from polymodal.report.provenance import provenance
 from polymodal.report.report_figures import FORMAT
 from polymodal.report.report_writing import own_table, refuse_both, write
+from polymodal.runs.fitted_rows import described_rows
 from polymodal.runs.generation_metrics import ANSWER, OUTPUT, chosen_metrics, measure_split, require_answers
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.training.language.conversation_rows import ConversationRows
@@ -115,7 +116,11 @@ def language_report(
         PolymodalError: If run or table cannot be read, or no row has an answer.
     """
     refuse_both(source, data)
-    table, what = own_table(run, data) if source is None else (read_table(source), "given rows")
+    if source is None:
+        table, what = own_table(run, data)
+    else:
+        table = read_table(source)
+        what = described_rows(run, table)
     require_answers(run, table)
     folder = Path(output) if output else run.folder
     require_folder(folder)

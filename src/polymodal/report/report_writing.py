@@ -22,6 +22,7 @@ from polymodal.report.provenance import provenance
 from polymodal.report.report_figures import Report
 from polymodal.report.report_page import render
 from polymodal.runs.core import AnyRun
+from polymodal.runs.fitted_rows import described_rows
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.declaration.source import (
     read_declared_table,
@@ -82,9 +83,7 @@ def report(
     opened = run if isinstance(run, PredictionRun) else PredictionRun.load(run)
     opened.require(Capability.report)
     refuse_both(source, data)
-    rows, what = (
-        own_rows(opened, data) if source is None else (_given_rows(opened, read_table(source)), "given rows")
-    )
+    rows, what = own_rows(opened, data) if source is None else _given_rows(opened, read_table(source))
     declared = opened.declaration.report
     given = {"group": group, "by": list(by), "noise_rows": noise_rows, "amount": amount}
     config = declared.model_copy(
@@ -208,13 +207,13 @@ def own_table(run: AnyRun, data: Any = None) -> tuple[Table, str]:
     return (splits["test"], TEST) if len(splits["test"]) else (splits["validation"], VALIDATION)
 
 
-def _given_rows(run: PredictionRun, table: Table) -> RowDataset:
+def _given_rows(run: PredictionRun, table: Table) -> tuple[RowDataset, str]:
     for name in run.declaration.targets:
         if name not in table.columns:
             fix = did_you_mean(name, table.columns)
             reason = f"no column '{name}' to measure against"
             raise DataError(Problem(file=table.name, found=reason, cure=fix))
-    return _rows(run, table, table.places, skip=False)
+    return _rows(run, table, table.places, skip=False), described_rows(run, table)
 
 
 def _rows(run: PredictionRun, table: Table, numbers: np.ndarray, skip: bool) -> RowDataset:

@@ -26,6 +26,7 @@ from polymodal.data.tables.kept_columns import KeptColumns
 from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import DataError, Problem, ReadingWarning, RunError, did_you_mean, one_line
 from polymodal.runs.core import K, RunBase
+from polymodal.runs.fitted_rows import repeats_fit
 from polymodal.runs.row_errors import blank_unread, no_answers, no_inputs, nothing_measured
 from polymodal.utils.progress import progress
 
@@ -251,8 +252,8 @@ class PredictionRun(RunBase["PolymodalForPrediction", "PolymodalProcessor"]):
         if lacking := [name for name in self.targets if name not in table.columns]:
             raise DataError(no_answers(table, lacking[0]))
         measure = Measure(self.answerer.decoders)
-        if unweighted := self.lacks_weights(table):
-            warnings.warn(unweighted, stacklevel=2)
+        for line in filter(None, (self.lacks_weights(table), repeats_fit(self, table))):
+            warnings.warn(line, stacklevel=2)
         rows = self.rows(table, self.targets, on_error, self.weighted_by(table))
         self.inspect(table).warn()
         total = batches_of(table, batch_size)
