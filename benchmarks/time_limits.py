@@ -32,13 +32,14 @@ def timed_fit(source: Source, limit: float, folder: Path) -> tuple[float, list[s
     """
     table, run = folder / "table.csv", folder / "run"
     frame = with_whole_paths(source, source.frame())
+    frame = frame[[*source.inputs, source.target, *(["split"] if "split" in frame else [])]]
     frame.to_csv(table, index=False)
     command = [
         sys.executable, "-m", "polymodal", "fit", str(table), "--target", source.target, "-o", str(run),
         "--time-limit", f"{limit:.0f}s", "--set", "data.media_anywhere=true",
     ]  # fmt: skip
     began = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - began
     polymodal.load(run).predict(frame.head(20), quiet=True)
     models = json.loads((run / "metrics.json").read_text())["candidates"]["models"]

@@ -56,6 +56,7 @@ def test_the_plain_loop_leaves_out_what_a_row_lacks(script: Any) -> None:
     assert batch["targets"]["label"].tolist() == [1, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["startup"], indirect=True)
 def test_startup_prints_a_ratio_a_line(
     script: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -122,6 +123,7 @@ def test_recordings_become_frames_of_their_own_length(
     assert table.columns == ["image_degraded", "frames", "label", "split"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["every_modality"], indirect=True)
 def test_every_pattern_of_missing_inputs_is_predicted(
     script: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -135,6 +137,7 @@ def test_every_pattern_of_missing_inputs_is_predicted(
     assert 0.4 < table[list(script.INPUTS)].isna().mean(axis=None) < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["report"], indirect=True)
 def test_the_report_is_measured_in_parts(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     script.main(["--rounds", "1", "--rows", "90"])

@@ -42,6 +42,7 @@ def test_a_small_package_is_counted_by_hand(
     assert found["chain"] == {"B": 2} and [*found["root"]] == ["polymodal.run"]
 
 
+@pytest.mark.slow
 def test_it_prints_a_line_a_figure(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     script.main([])
     assert len(capsys.readouterr().out.splitlines()) == len(script.LINES)

@@ -20,6 +20,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Any:
     return import_module("same_weights")
 
 
+@pytest.mark.slow
 def test_a_recipe_prints_its_digests(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     script.main(["--recipes", "checkpoints"])
     heads, line = (line.split() for line in capsys.readouterr().out.splitlines())

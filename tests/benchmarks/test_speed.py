@@ -103,6 +103,7 @@ def test_a_failed_prediction_is_not_measured(script: Any, tmp_path: Path) -> Non
         script.peak(["cat", "no such file"], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["gpu"], indirect=True)
 def test_gpu_prints_a_line_a_tower(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     script.main(["--smoke", "--lines", "2"])

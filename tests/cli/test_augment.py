@@ -92,7 +92,7 @@ def test_one_switch_turns_all_of_them_off(houses, tmp_path):
     assert metrics["test"]["kind"]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_resumed_run_ends_in_the_weights_of_an_unbroken_one(houses, tmp_path, workers):
     more = CHANGES | {"train__epochs": 4, "train__workers": workers}
 

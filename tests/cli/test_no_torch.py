@@ -86,7 +86,7 @@ CHECK = """
 """
 
 
-@pytest.mark.parametrize(("count", "neural"), [(60, False), (2100, True)])
+@pytest.mark.parametrize(("count", "neural"), [(60, False), pytest.param(2100, True, marks=pytest.mark.slow)])
 def test_rows_are_checked_without_torch_and_a_neural_model_last(tmp_path, count, neural):
     rows = "".join(f"{index * 37 % 61 / 10},{'yes' if index % 2 else 'no'}\n" for index in range(count))
     (tmp_path / "table.csv").write_text("age,label\n" + rows)

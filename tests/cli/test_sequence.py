@@ -103,6 +103,7 @@ def test_the_whole_road(folder, table, tmp_path):
     assert list(empty) == ["moves" in cell for cell in many.missing]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["bert", "resnet"])
 def test_features_are_learnt(folder, tmp_path, encoder):
     sizes = {

@@ -55,6 +55,7 @@ def test_predict_evaluate_and_embed_with_empty_cells(folder):
     assert np.isnan(vectors[empty]).all() and np.isfinite(vectors[~empty]).all()
 
 
+@pytest.mark.slow
 def test_what_is_learnt_of_movement_is_kept(tmp_path):
     """Which way a square goes, which none of its frames shows: learnt, saved, and answered by the command."""
     write_moves(tmp_path, rows=100, empty=0)

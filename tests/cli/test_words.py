@@ -140,6 +140,7 @@ def test_a_talk_answers_attaches_and_goes_on_after_mistakes(houses, monkeypatch)
     assert result.out.split("\n") == [said, run.chat(asked, max_new_tokens=3), fresh, ""]
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_an_answer_and_the_talk_goes_on(houses, tmp_path):
     run = pm.load(houses / "run")
     run.model.generation_config.eos_token_id = None  # its answers never end by themselves

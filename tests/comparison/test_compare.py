@@ -353,6 +353,7 @@ def test_a_bootstrap_pairs_what_is_asked_of_it():
     assert np.allclose(both[:, 1], bootstrap.resample(added[1]))
 
 
+@pytest.mark.slow
 def test_fusions_end_with_the_comparison(tmp_path):
     write_houses(tmp_path, rows=40)
     fit = ["fit", "houses.csv", "-t", "kind", "-i", "note,bedrooms", "--fusions", "concat,sum", "-o", "runs"]

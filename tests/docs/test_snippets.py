@@ -17,6 +17,7 @@ from polymodal.evaluation.metrics.metrics import METRICS
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
+from polymodal.pipelines import prediction_fit
 from polymodal.training.declaration import candidate_choice
 from polymodal.training.loop import defaults
 from tests.support.command import polymodal
@@ -32,12 +33,17 @@ WITH_PRETRAINED = ("README.md", "docs/start.md")
 """Pages whose fits take the pretrained encoders of this machine where they name none; that of MiniLM takes
 seconds in each command that fits, loads or explains."""
 
+WITH_REPORTS = ("README.md", "docs/start.md", "docs/how-to/reports.md", "docs/how-to/tuning.md")
+"""Pages whose fits end with a report; it takes a third of the time of the others, which show none."""
+
 
 @pytest.fixture
 def folder(page, tmp_path, monkeypatch, default_fit):
     """A folder with the tables of the demo, short ones, as the current one."""
     if name_of(page) not in WITH_PRETRAINED:
         monkeypatch.setattr(candidate_choice, "ENCODERS", "scratch")
+    if name_of(page) not in WITH_REPORTS:
+        monkeypatch.setattr(prediction_fit, "write_fit_report", lambda *_: None)
     monkeypatch.setattr(integrated_gradients, "MOST_STEPS", 2 * integrated_gradients.STEPS)
     monkeypatch.setitem(write_houses.__kwdefaults__, "tables", TABLES)
     write_houses(tmp_path)

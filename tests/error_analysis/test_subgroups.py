@@ -76,6 +76,7 @@ def test_subgroups_without_a_mistake_are_not_flagged_for_being_small():
     assert wrong <= 3
 
 
+@pytest.mark.slow
 def test_rows_of_one_recording_are_no_independent_witnesses():
     together = apart = 0
     for seed in SEEDS:

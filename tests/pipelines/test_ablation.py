@@ -68,6 +68,7 @@ def test_a_fit_differs_in_inputs_and_seed_alone_and_is_tested_on_the_same_rows(f
     assert again["subsets"][0]["masked"]["value"] == pytest.approx(own, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_fitted_again(folder):
     weights = folder / "run/retrained/1_x_seed4/model.safetensors"
     before, text = weights.stat().st_mtime_ns, (folder / "run/report.json").read_text()

@@ -136,14 +136,14 @@ def test_media_that_are_gone_are_named_on_the_cards():
 
 
 def test_few_rows_are_told(folder):
-    result = polymodal("report", "run", "-o", "few", folder=folder)
+    result = polymodal("report", "run", "-o", "few", "--amount", "short", folder=folder)
     assert "fewer than 30" not in result.out
     few = pd.read_csv(folder / "houses.csv").head(20)
     few.to_csv(folder / "few.csv", index=False)
-    result = polymodal("report", "run", "few.csv", "-o", "few", folder=folder)
+    result = polymodal("report", "run", "few.csv", "-o", "few", "--amount", "short", folder=folder)
     assert result.status == 0 and "Only 20 rows speak here: fewer than 30" in result.out
     few.assign(kind="flat", price=5.0).to_csv(folder / "one.csv", index=False)
-    result = polymodal("report", "run", "one.csv", "-o", "one", folder=folder)
+    result = polymodal("report", "run", "one.csv", "-o", "one", "--amount", "short", folder=folder)
     assert result.status == 0, result.err
     assert "price: All inputs together reach an R² of –" in result.out
 
@@ -264,5 +264,6 @@ def test_from_python(folder):
     run = pm.load(folder / "run")
     page = run.report(folder / "houses.csv", by=["district"], noise_rows=0, output=folder / "python")
     figures = json.loads(page.with_suffix(".json").read_text())
-    assert page == folder / "python/report.html" and figures["what"] == "given rows"
+    assert page == folder / "python/report.html"
+    assert figures["what"] == "given rows, 48 of which had a part in the fit"
     assert figures["targets"]["kind"]["failures"]["subgroups"]["columns"][0]["column"] == "district"

@@ -73,6 +73,7 @@ def test_what_the_command_prints(folder, searched):
     assert searched.err.count("trial ") == 5 and "trial 1 of 5: learning_rate 0.001, width 16" in searched.err
 
 
+@pytest.mark.slow
 def test_the_same_seed_searches_the_same(folder, searched, tmp_path):
     more = [*FIT[:-1], tmp_path / "again", "--search", "5", "--json", *given()]
     again = polymodal(*more, folder=folder)

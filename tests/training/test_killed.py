@@ -49,6 +49,7 @@ def assert_same_run(folder, whole):
     pm.load(folder)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(houses, unbroken, tmp_path):
     whole, touches = unbroken
     resume = options(houses, tmp_path / "run") | {"resume": True}

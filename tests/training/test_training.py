@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_weights(houses, tmp_path):
     assert not torch.equal(weights(first)["heads.0.out.weight"], weights(other)["heads.0.out.weight"])
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_resuming_gives_the_weights_of_an_unbroken_run(houses, tmp_path, workers):
     inputs = ("photo", "voice", "note", "bedrooms", "district")
     settings = {"train__epochs": 4, "train__workers": workers, "inputs": inputs}

@@ -74,6 +74,7 @@ def test_a_mistake_is_told_once(houses):
     assert not (houses / "bad").exists()
 
 
+@pytest.mark.slow
 def test_rows_that_one_process_finds_unreadable_are_left_out_by_all(houses):
     frame = pd.read_csv(houses / "houses.csv", dtype=str)
     frame.loc[[14, 20], "photo"] = "none.png"
@@ -93,6 +94,7 @@ def test_rows_that_one_process_finds_unreadable_are_left_out_by_all(houses):
         torch.testing.assert_close(found[name], value, atol=5e-6, rtol=1e-5, msg=name)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_of_two_goes_on(tmp_path):
     write_houses(tmp_path)
     given = tiny(train__epochs=3, train__batch_size=8, **ALONE)
@@ -109,6 +111,7 @@ def test_an_interrupted_run_of_two_goes_on(tmp_path):
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+@pytest.mark.slow
 def test_torchrun(tmp_path):
     write_houses(tmp_path, rows=20)
     options = [word for setting in tiny() for word in ("--set", setting)]

@@ -39,8 +39,8 @@ def repeats_fit(run: RunBase[Any, Any], table: Table) -> str:
         return ""
     others = worded("--split test measures the others", "metrics.json has the figures of the others")
     return (
-        f"{one_line(table.name, 250)}: {fitted:,} of these {len(table):,} rows had a part in the fit, so that "
-        f"the figures are better than on new rows; {others}"
+        f"{one_line(table.name, 250)}: {fitted:,} of these {len(table):,} rows had a part in the fit, so "
+        f"that the figures are better than on new rows; {others}"
     )
 
 

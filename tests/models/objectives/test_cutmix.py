@@ -171,6 +171,7 @@ def one_half(rank: int, place: str, folder: Any, answers: Any) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_mix_what_each_has_and_compare_all(houses, tmp_path):
     answers: Any = CONTEXT.Queue()
     started: list[multiprocessing.process.BaseProcess] = [

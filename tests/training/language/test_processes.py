@@ -36,7 +36,9 @@ PACKED = {"one": PACKS | {"train__gradient_accumulation_steps": 2}, "two": PACKS
 STAGES = {"stages__align__learn": "[connectors]", "stages__all__train__learning_rate": 0.05}
 
 
-@pytest.mark.parametrize("way", [PADDED, PACKED], ids=["padded", "packed, in two stages"])
+@pytest.mark.parametrize(
+    "way", [PADDED, pytest.param(PACKED, marks=pytest.mark.slow)], ids=["padded", "packed, in two stages"]
+)
 def test_two_processes_give_the_weights_and_answers_of_one(houses, tmp_path, way):
     ask = ["fit", houses / "houses.csv", "--prompt", "{photo} {note}", "--answer", "{kind}"]
     common = STILL | (STAGES if way is PACKED else {})
@@ -55,6 +57,7 @@ def test_two_processes_give_the_weights_and_answers_of_one(houses, tmp_path, way
     assert measured[0]["validation"]["loss"] == pytest.approx(measured[1]["validation"]["loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_mistake_is_told_once(houses, tmp_path):
     ask = [
         "fit",

@@ -126,6 +126,7 @@ PLAIN = {
 """Plain gradient descent without chance, so that weights say which gradients came."""
 
 
+@pytest.mark.slow
 def test_packs_and_accumulated_batches_are_one_large_batch(tables, tmp_path):
     """24 rows train: in one batch, in three that make one step, in one pack, in packs of a row or two."""
     ways = {
@@ -196,7 +197,9 @@ def unbroken(tables, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "saves", [1, 2, 3], ids=["in the first stage", "at the end of the first stage", "in the second"]
+    "saves",
+    [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)],
+    ids=["in the first stage", "at the end of the first stage", "in the second"],
 )
 def test_a_broken_training_goes_on_to_the_same_weights(unbroken, tmp_path, monkeypatch, saves):
     options, whole = unbroken
@@ -207,6 +210,7 @@ def test_a_broken_training_goes_on_to_the_same_weights(unbroken, tmp_path, monke
     assert_same_run(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_between_and_within_stages_goes_on_too(unbroken, tmp_path):
     options, whole = unbroken
     resume = options | {"output": tmp_path / "run", "resume": True}

@@ -31,6 +31,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_compiled_model_learns_what_another_does(folder):
     counted = torch._dynamo.utils.counters
     counted.clear()
@@ -48,6 +49,7 @@ def test_a_compiled_model_learns_what_another_does(folder):
     assert (answers[0].kind_confidence - answers[1].kind_confidence).abs().max() < 0.01
 
 
+@pytest.mark.slow
 def test_without_a_compiler_the_cure_is_told_in_a_line(folder, monkeypatch):
     monkeypatch.setattr(inductor.cpp, "cxx", (None, str(folder / "no-compiler")))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder / "compiled"))

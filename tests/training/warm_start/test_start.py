@@ -165,6 +165,7 @@ def test_an_interrupted_fit_resumes_to_the_same_weights(folder):
     assert all(torch.equal(value, resumed[name]) for name, value in unbroken.items())
 
 
+@pytest.mark.slow
 def test_several_fits_start_from_it_too(folder):
     result = polymodal(*FIT, "--folds", "2", *settings(train__epochs=1), folder=folder)
     assert result.status == 0, result.err
@@ -179,6 +180,7 @@ def test_several_fits_start_from_it_too(folder):
     assert new[0] == "fusion 'sum' (before 'transformer')"
 
 
+@pytest.mark.slow
 def test_a_search_starts_from_it_too(folder):
     pytest.importorskip("optuna")
     result = polymodal(

@@ -45,7 +45,7 @@ def check_text_length(
     if len(long) > COUNTED:
         indices = np.random.default_rng(0).choice(len(long), COUNTED, replace=False)
         chosen = [long[position] for position in np.sort(indices)]
-    counts = np.array([_tokens(parts, name, split, index, reader) for split, index in chosen])
+    counts = _tokens(parts, name, chosen, reader)
     cut = counts > reader.max_length
     if not cut.any():
         return ""
@@ -92,14 +92,18 @@ def _bytes(cell: object, modality: str) -> int:
     return max((len(text.encode("utf-8", "surrogatepass")) for text in texts), default=0)
 
 
-def _tokens(parts: Parts, name: str, split: str, index: int, reader: TextReader) -> int:
-    """Tokens of the longest text in a cell, estimated from its start where it is very long."""
-    cell = parts.tables[split].values(name)[index].as_py()
-    most = 0
-    for _, text in each_item(cell, reader.modality):
-        text = text if isinstance(text, str) else as_label(text)
-        start = text[: LETTERS_A_TOKEN * reader.max_length]
-        most = max(most, round(reader.length(start) * len(text) / max(len(start), 1)))
+def _tokens(parts: Parts, name: str, rows: Sequence[tuple[str, int]], reader: TextReader) -> np.ndarray:
+    """Tokens of the longest text in each cell, ``(rows,)``; estimated from the start of a very long one."""
+    columns = {split: parts.tables[split].values(name) for split in parts.having(name)}
+    owners, texts = [], []
+    for number, (split, index) in enumerate(rows):
+        for _, text in each_item(columns[split][index].as_py(), reader.modality):
+            owners.append(number)
+            texts.append(text if isinstance(text, str) else as_label(text))
+    starts = [text[: LETTERS_A_TOKEN * reader.max_length] for text in texts]
+    scales = [len(text) / max(len(start), 1) for text, start in zip(texts, starts, strict=True)]
+    most = np.zeros(len(rows), np.int64)
+    np.maximum.at(most, owners, np.round(np.multiply(reader.lengths(starts), scales)).astype(np.int64))
     return most
 
 

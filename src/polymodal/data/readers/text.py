@@ -116,9 +116,10 @@ class TextReader(Reader):
             length *= 4
         return text[:MOST]
 
-    def length(self, text: str) -> int:
-        """The tokens that ``text`` would have if nothing were cut."""
-        return len(self._tokens(text, truncation=False, verbose=False))
+    def lengths(self, texts: list[str]) -> list[int]:
+        """The tokens that each of ``texts`` would have if nothing were cut."""
+        with tokenizing():
+            return [len(ids) for ids in self.part(texts, truncation=False, verbose=False).input_ids]
 
     def _tokens(self, text: str, **options: Any) -> list[int]:
         with tokenizing():
