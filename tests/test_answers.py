@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 import polymodal as pm
-from polymodal.answers import batches
-from polymodal.answers.batches import bytes_of_row
+from polymodal.answers import answered
+from polymodal.answers.answered import bytes_of_row
 from polymodal.data.checks.findings import inspect_table
 from polymodal.data.tables.table import read_table
 from polymodal.data.targets import class_names, target_reader
@@ -275,7 +275,7 @@ def test_large_media_are_answered_in_small_batches(fitted_houses, monkeypatch):
     whole = run.predict(rows.table)
     media = bytes_of_row(rows.processor)
     assert media >= 12 * run.processor.readers["photo"].size ** 2
-    monkeypatch.setattr(batches, "MOST_BYTES", 3 * media)
+    monkeypatch.setattr(answered, "MOST_BYTES", 3 * media)
     parts = list(run.predict_batches(rows.table, batch_size=8))
     assert {len(part) for part in parts[:-1]} == {3}
     pd.testing.assert_frame_equal(pd.concat(parts), whole, rtol=1e-4)

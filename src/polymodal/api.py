@@ -9,9 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from polymodal.answers.answered import rows_at_once
+    from polymodal.answers.row_answers import rows_as_json
     from polymodal.artifact.capabilities import Capability, Kind
+    from polymodal.artifact.loadable import naming_library, require_loadable
     from polymodal.artifact.run_folder import require_folder_of_run, require_run, use_threads
-    from polymodal.artifact.run_list import RunEntry, list_runs, test_metrics, tested_rows
+    from polymodal.artifact.run_list import RunEntry, leading_metric, list_runs
     from polymodal.artifact.samples import Sample, Samples, read_samples
     from polymodal.attribution.explain import Explanation
     from polymodal.attribution.explanation_html import spoken_answer, spoken_confidence, spoken_share
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
         Terminated,
         did_you_mean,
         one_line,
+        option,
         raise_terminated,
         terminal_text,
     )  # fmt: skip
@@ -83,6 +87,9 @@ if TYPE_CHECKING:
     from polymodal.runs.tables import embed_to, predict_to
     from polymodal.runs.talking import Talk
     from polymodal.runs.text_tokens import text_tokens
+    from polymodal.runtime.exported_run import ExportedRun
+    from polymodal.runtime.manifest import FILE as EXPORT_FILE
+    from polymodal.runtime.opening import is_export, open_export
     from polymodal.search.hits import Hit
     from polymodal.search.index import Index, open_index
     from polymodal.search.index_building import Indexed
@@ -97,6 +104,7 @@ if TYPE_CHECKING:
     from polymodal.utils.hub_files import go_offline
     from polymodal.utils.progress import Remarks
     from polymodal.utils.records import JsonObject, JsonValue
+    from polymodal.utils.threads import available_threads
     from polymodal.utils.unwritable import FULL, how_to_fix
     from polymodal.utils.version import __version__
     from polymodal.verification.paths import PathResult
@@ -105,7 +113,10 @@ if TYPE_CHECKING:
     from polymodal.verification.verifying import in_a_line as path_line
 
 _HOMES = {
+    "polymodal.answers.answered": "rows_at_once",
+    "polymodal.answers.row_answers": "rows_as_json",
     "polymodal.artifact.capabilities": "Capability Kind",
+    "polymodal.artifact.loadable": "naming_library require_loadable",
     "polymodal.artifact.run_folder": "require_folder_of_run require_run use_threads",
     "polymodal.artifact.samples": "Sample Samples read_samples",
     "polymodal.attribution.explain": "Explanation",
@@ -116,7 +127,7 @@ _HOMES = {
     "polymodal.data.cache.disk": "DiskStore default_folder",
     "polymodal.data.chat.messages": "Media",
     "polymodal.data.chat.sources": "KINDS",
-    "polymodal.artifact.run_list": "RunEntry list_runs test_metrics tested_rows",
+    "polymodal.artifact.run_list": "RunEntry leading_metric list_runs",
     "polymodal.data.checks.check": "CheckReport",
     "polymodal.data.checks.findings": "Findings",
     "polymodal.data.checks.rejected": "count_rows",
@@ -135,7 +146,7 @@ _HOMES = {
     "polymodal.embedding_eval.probe_splits": "trained_on",
     "polymodal.errors": (
         "LONGEST ConfigError DataError InputWarning PolymodalError ReadingWarning RunError Terminated "
-        "ReportedElsewhere did_you_mean on_command_line one_line raise_terminated terminal_text"
+        "ReportedElsewhere did_you_mean on_command_line one_line option raise_terminated terminal_text"
     ),
     "polymodal.evaluation.statistics.bootstrap": "FEWEST_GROUPS",
     "polymodal.exporting.export": "export",
@@ -161,6 +172,9 @@ _HOMES = {
     "polymodal.runs.tables": "embed_to predict_to",
     "polymodal.runs.talking": "Talk",
     "polymodal.runs.text_tokens": "text_tokens",
+    "polymodal.runtime.exported_run": "ExportedRun",
+    "polymodal.runtime.manifest": "EXPORT_FILE:FILE",
+    "polymodal.runtime.opening": "is_export open_export",
     "polymodal.search.hits": "Hit",
     "polymodal.search.index": "Index open_index",
     "polymodal.search.index_building": "Indexed index_to:index_table",
@@ -173,6 +187,7 @@ _HOMES = {
     "polymodal.utils.hub_files": "go_offline",
     "polymodal.utils.progress": "Remarks",
     "polymodal.utils.records": "JsonObject JsonValue",
+    "polymodal.utils.threads": "available_threads",
     "polymodal.utils.unwritable": "FULL how_to_fix",
     "polymodal.utils.version": "__version__",
     "polymodal.verification.paths": "PathResult",
@@ -186,24 +201,25 @@ _HOME_OF = {
 }
 __all__ = [
     "Asked", "Capability", "CheckReport", "ConfigError", "DataError", "Deadline", "DemoResult", "DiskStore",
-    "EncoderStatus", "Explanation", "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit",
-    "Index", "Indexed", "InputWarning", "JsonObject", "JsonValue", "KINDS", "Kind", "LONGEST", "LanguageRun",
-    "Media", "MediaAccess", "MediaLimits", "NAMES", "NONE", "NOWHERE", "PathResult", "PolymodalError",
-    "Portfolio", "ReadRow", "ReadingWarning", "Remarks", "Repeats", "Reply", "ReportedElsewhere",
-    "RowProcessor", "Run", "RunEntry", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Sample", "Samples",
-    "Standing", "Table", "Talk", "Terminated", "Verification", "WrittenParts", "__version__",
-    "answer_in_words", "answer_rows", "brief", "check", "check_output", "compare", "content_of", "count_rows",
-    "decoding", "default_folder", "default_output", "did_you_mean", "difference_lines", "embed_prompts",
-    "embed_rows", "embed_to", "encoders", "explain", "explanation_page", "export", "find_format", "fit",
-    "fit_folds", "fit_fusions", "fit_searched", "fit_together", "go_offline", "grow", "how_to_fix",
-    "index_to", "init", "is_main_process", "joined", "json_rows", "leaders", "list_runs", "listed", "load",
-    "mean_of_units", "measure", "media_names", "metric", "most_rows", "number", "one_line", "open_index",
+    "EXPORT_FILE", "EncoderStatus", "Explanation", "Explanations", "ExportedRun", "FEWEST_GROUPS", "FULL",
+    "Findings", "Fits", "Hit", "Index", "Indexed", "InputWarning", "JsonObject", "JsonValue", "KINDS", "Kind",
+    "LONGEST", "LanguageRun", "Media", "MediaAccess", "MediaLimits", "NAMES", "NONE", "NOWHERE", "PathResult",
+    "PolymodalError", "Portfolio", "ReadRow", "ReadingWarning", "Remarks", "Repeats", "Reply",
+    "ReportedElsewhere", "RowProcessor", "Run", "RunEntry", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT",
+    "Sample", "Samples", "Standing", "Table", "Talk", "Terminated", "Verification", "WrittenParts",
+    "__version__", "answer_in_words", "answer_rows", "available_threads", "brief", "check", "check_output",
+    "compare", "content_of", "count_rows", "decoding", "default_folder", "default_output", "did_you_mean",
+    "difference_lines", "embed_prompts", "embed_rows", "embed_to", "encoders", "explain", "explanation_page",
+    "export", "find_format", "fit", "fit_folds", "fit_fusions", "fit_searched", "fit_together", "go_offline",
+    "grow", "how_to_fix", "index_to", "init", "is_export", "is_main_process", "joined", "json_rows",
+    "leaders", "leading_metric", "list_runs", "listed", "load", "mean_of_units", "measure", "media_names",
+    "metric", "most_rows", "naming_library", "number", "one_line", "open_export", "open_index", "option",
     "parse_instead", "part_of", "path_line", "points", "predict_to", "pretrain", "prompt_columns",
     "raise_terminated", "read_limit", "read_manifest", "read_row", "read_samples", "read_table", "recognise",
-    "require_folder", "require_folder_of_run", "require_run", "row_shares", "run_demo", "span",
-    "spoken_answer", "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text",
-    "test_metrics", "tested_rows", "text_tokens", "trained_on", "unit", "use_threads", "usual_tokens",
-    "verify", "write_explanations", "write_houses", "write_parts",
+    "require_folder", "require_folder_of_run", "require_loadable", "require_run", "row_shares",
+    "rows_as_json", "rows_at_once", "run_demo", "span", "spoken_answer", "spoken_confidence", "spoken_share",
+    "stop_processes", "summary", "terminal_text", "text_tokens", "trained_on", "unit", "use_threads",
+    "usual_tokens", "verify", "write_explanations", "write_houses", "write_parts",
 ]  # fmt: skip
 
 

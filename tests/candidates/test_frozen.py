@@ -17,9 +17,9 @@ import torch
 import polymodal as pm
 from polymodal.artifact.shared_weights import restore_weights
 from polymodal.candidates import CANDIDATES
-from polymodal.candidates.blend_folder import joint_readers
 from polymodal.candidates.frozen import FrozenCandidate
 from polymodal.config import Declaration
+from polymodal.data.readers.joint_reader import joint_readers
 from polymodal.errors import RunError
 from polymodal.models.blend import BlendConfig, BlendedModel
 from polymodal.models.encoders import TextEncoder

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 
 from polymodal.answers.base import Decoder
+from polymodal.data.readers.saved_settings import values_of
+from polymodal.data.row_processor import RowProcessor
 from polymodal.errors import PolymodalError, Problem, option
+
+MOST_BYTES = 2**30
+"""Limit for the media tensors of one batch: a run, maybe from a stranger, sets the size of its pictures."""
 
 
 @dataclass
@@ -31,6 +36,17 @@ class AnsweredRows:
     targets: dict[str, np.ndarray] = field(default_factory=dict)
     problems: dict[int, list[Problem]] = field(default_factory=dict)
     weight: np.ndarray | None = None
+
+
+def rows_at_once(processor: RowProcessor, batch_size: int) -> int:
+    """Rows of a batch: at most ``batch_size``, and few enough for :data:`MOST_BYTES` of media."""
+    return min(batch_size, max(1, MOST_BYTES // bytes_of_row(processor)))
+
+
+def bytes_of_row(processor: RowProcessor) -> int:
+    """Bytes of a row's media as tensors: 3 floats a pixel, an item an input; at least 1."""
+    readers = processor.readers.values()
+    return sum(12 * values_of(reader.settings()) for reader in readers) or 1
 
 
 def require_finite(logits: Mapping[str, np.ndarray], precision: str) -> None:

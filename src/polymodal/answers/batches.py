@@ -9,21 +9,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from polymodal.answers.answered import AnsweredRows, answer_columns, require_finite
+from polymodal.answers.answered import AnsweredRows, answer_columns, require_finite, rows_at_once
 from polymodal.answers.base import Decoder
-from polymodal.data.readers.saved_settings import values_of
 from polymodal.data.row_dataset import RowDataset
-from polymodal.data.row_processor import RowProcessor
 from polymodal.data.targets import TargetReader
 from polymodal.evaluation.metrics.metrics import evaluate
 
 __all__ = [
     "AnsweredRows", "Answerer", "Measure", "answer_frame", "answer_types", "batch_rows", "batches_of",
-    "bytes_of_row", "require_finite",
+    "require_finite",
 ]  # fmt: skip
-
-MOST_BYTES = 2**30
-"""Limit for the media tensors of one batch: a run, maybe from a stranger, sets the size of its pictures."""
 
 
 class Answerer(Protocol):
@@ -50,24 +45,13 @@ class Answerer(Protocol):
 
 
 def batch_rows(rows: RowDataset, batch_size: int) -> int:
-    """Rows of a batch: at most ``batch_size``, and few enough for :data:`MOST_BYTES` of media."""
+    """Rows of a batch: at most ``batch_size``, and fewer where their media are large."""
     return rows_at_once(rows.processor, batch_size)
-
-
-def rows_at_once(processor: RowProcessor, batch_size: int) -> int:
-    """The same of the rows that ``processor`` reads."""
-    return min(batch_size, max(1, MOST_BYTES // bytes_of_row(processor)))
 
 
 def batches_of(rows: Sized, batch_size: int) -> int:
     """Number of batches, where media limit none."""
     return -(-len(rows) // batch_size)
-
-
-def bytes_of_row(processor: RowProcessor) -> int:
-    """Bytes of a row's media as tensors: 3 floats a pixel, an item an input; at least 1."""
-    readers = processor.readers.values()
-    return sum(12 * values_of(reader.settings()) for reader in readers) or 1
 
 
 def answer_frame(

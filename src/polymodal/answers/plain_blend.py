@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from polymodal.answers.answered import AnsweredRows, require_finite, rows_at_once
 from polymodal.answers.base import Decoder, SavedDecoder
-from polymodal.answers.batches import AnsweredRows, batch_rows, require_finite
 from polymodal.data.readers.joint_reader import JointReader
-from polymodal.data.row_dataset import RowDataset
 from polymodal.data.row_processor import Row, RowProcessor, items_of
 from polymodal.plain.blocks import Blocks
 from polymodal.plain.model import PlainModel
+
+if TYPE_CHECKING:
+    from polymodal.data.row_dataset import RowDataset
 
 Weights = Mapping[str, Mapping[str, float]]
 """By target and by model: the share of its answers in the blend; those of a target sum to 1."""
@@ -114,7 +116,7 @@ class PlainBlend:
 
     def batches(self, rows: RowDataset, batch_size: int, precision: str = "fp32") -> Iterator[AnsweredRows]:
         """See :class:`Answerer`; plain models compute in their own precision."""
-        size = batch_rows(rows, batch_size)
+        size = rows_at_once(rows.processor, batch_size)
         for start in range(0, len(rows), size):
             yield self.answered(rows.__getitems__(range(start, min(start + size, len(rows)))))
 

@@ -219,6 +219,22 @@ def digest_of_run(folder: Path) -> str:
     return whole.hexdigest()
 
 
+DECIDING = ("run.yaml", "processor_config.json", "model.safetensors", "blend.json")
+"""Files of the folder itself that decide what a run answers, whichever version saved them."""
+LEARNED = (".safetensors", ".npz", ".txt")
+"""What candidates of a blend learned, by the extension of their files."""
+
+
+def identity_of(folder: Path) -> str:
+    """SHA-256 over the declaration, the readers and the models of a run, in hexadecimal digits."""
+    whole = hashlib.sha256()
+    own = [folder / name for name in DECIDING if (folder / name).is_file()]
+    learned = [path for path in sorted(folder.glob("candidates/**/*")) if path.suffix in LEARNED]
+    for path in [*own, *learned]:
+        whole.update(f"{path.relative_to(folder).as_posix()} {digest_of(path)}\n".encode())
+    return whole.hexdigest()
+
+
 def check_agreement(config: Any, processor: Any, folder: Path) -> None:
     """Check that the processor's readers and targets match the model's encoders and heads.
 

@@ -13,7 +13,7 @@ import yaml
 
 from polymodal.errors import RunError, one_line
 from polymodal.utils.json_files import read_json
-from polymodal.utils.records import Record
+from polymodal.utils.records import JsonObject, Record
 
 DECLARATION, RESULTS, CHECKPOINTS = "run.yaml", "metrics.json", "checkpoints"
 DEEPEST = 3
@@ -74,6 +74,18 @@ def tested_rows(folder: Path) -> int | None:
         return int(read_json(folder / RESULTS)["rows"]["test"])
     except (OSError, ValueError, LookupError, TypeError, RunError):
         return None
+
+
+def leading_metric(folder: Path) -> JsonObject | None:
+    """The leading metric of the first target on the test rows, None where there is none to read.
+
+    Returns:
+        ``name``, ``value``, and how many ``rows`` it is of.
+    """
+    for metrics in test_metrics(folder).values():
+        for name, value in metrics.items():
+            return {"name": name, "value": value, "rows": tested_rows(folder)}
+    return None
 
 
 def _finite(metrics: Any) -> dict[str, float]:

@@ -16,8 +16,7 @@ from polymodal.artifact.run_folder import BLEND, BLEND_FILES, discard_candidates
 from polymodal.artifact.run_folder import CANDIDATES as CANDIDATES_FOLDER
 from polymodal.candidates.base import CANDIDATES, Loaded
 from polymodal.config import Declaration
-from polymodal.data.readers import Reader
-from polymodal.data.readers.joint_reader import JointReader
+from polymodal.data.readers.joint_reader import joint_readers
 from polymodal.data.row_processor import RowProcessor
 from polymodal.errors import ConfigError, PolymodalError, RunError
 from polymodal.plain.storage import reason_of
@@ -230,28 +229,6 @@ def _check_members(folder: Path, blend: PlainBlend | BlendedModel, wrong: Mappin
     for name, predicate in wrong.items():
         if predicate:
             raise RunError(f"{folder}: the candidate '{name}' {predicate}. Fit again")
-
-
-def joint_readers(
-    candidates: Mapping[str, Mapping[str, Reader]], inputs: list[str]
-) -> dict[str, JointReader]:
-    """By input a reader that reads it for every candidate.
-
-    Args:
-        candidates: By candidate its readers.
-        inputs: In declared order.
-
-    Raises:
-        RunError: If no candidate reads an input.
-    """
-    readers = {}
-    for name in inputs:
-        # The neural model's reader comes first: it describes the input as a fit of this model alone would.
-        parts = {key: own[name] for key, own in candidates.items() if name in own}
-        if not parts:
-            raise RunError(f"no candidate reads '{name}'")
-        readers[name] = JointReader(dict(sorted(parts.items(), key=lambda part: part[0] != "fused")))
-    return readers
 
 
 def _weights(state: Mapping[str, Any]) -> dict[str, dict[str, float]]:

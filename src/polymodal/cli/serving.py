@@ -14,7 +14,10 @@ from polymodal.cli.options import Device, Precision, PrecisionOption, Threads
 
 
 def serve(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="The folders that fits wrote.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN…", help="The folders of runs, or of their exports to ONNX."),
+    ],
     index: Annotated[
         Path | None,
         typer.Option(
@@ -88,7 +91,7 @@ def serve(
     """Serve runs over HTTP: predictions and vectors for programs, and a page for people."""
 
     for run in runs:
-        api.require_run(run)  # before anything is imported
+        api.require_loadable(run)  # before anything is imported
     if index is not None:
         api.read_manifest(index)
     _server()(

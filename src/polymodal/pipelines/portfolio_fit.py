@@ -10,12 +10,11 @@ from polymodal.answers.base import DECODERS, Decoder, SavedDecoder
 from polymodal.answers.plain_blend import PlainBlend, blend_logits
 from polymodal.artifact.run_folder import CANDIDATES as FOLDER
 from polymodal.candidates import CANDIDATES, HELD_OUT, Candidate, Tried
-from polymodal.candidates.blend_folder import joint_readers
 from polymodal.candidates.checks import NEURAL, needs_torch
 from polymodal.candidates.choosing import Choice, choose_blend
 from polymodal.candidates.leaderboard import Truth, answers_of, leaderboard
 from polymodal.data.readers import Reader
-from polymodal.data.readers.joint_reader import JointReader
+from polymodal.data.readers.joint_reader import JointReader, joint_readers
 from polymodal.data.row_processor import RowProcessor
 from polymodal.errors import ConfigError, PolymodalError, one_line
 from polymodal.pipelines.prediction_fit import PredictionFit

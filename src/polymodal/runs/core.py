@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 from polymodal.artifact.capabilities import CAPABILITIES, Capability, Kind, require
 from polymodal.artifact.run_folder import kind_of, require_files, write_run
 from polymodal.artifact.run_list import test_metrics
-from polymodal.artifact.samples import copy_samples
+from polymodal.artifact.sample_files import copy_samples
 from polymodal.config import Declaration
 from polymodal.data.tables.table import Table
 from polymodal.evaluation.number_text import metric

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
-import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from polymodal.answers.batches import AnsweredRows, rows_at_once
+from polymodal.answers.answered import AnsweredRows, rows_at_once
+from polymodal.answers.row_answers import rows_as_json
 from polymodal.data.row_processor import Row
-from polymodal.data.tables.written_rows import as_text_of
 from polymodal.errors import RunError, did_you_mean, one_line
 from polymodal.runs.prediction_run import PredictionRun
-from polymodal.utils.records import JsonObject, JsonValue
+from polymodal.utils.records import JsonObject
 
 
 def most_rows(run: PredictionRun, batch_size: int = 128) -> int:
@@ -30,9 +27,7 @@ def answer_rows(run: PredictionRun, rows: Sequence[Row]) -> list[JsonObject]:
         rows: At least one, each the ``row`` of a :class:`polymodal.runs.row_reading.ReadRow`.
 
     Returns:
-        By row ``values`` (by target a label in its own type, a list of labels, or a number),
-        ``probabilities`` (by target and class), ``intervals`` (by target the lower and the upper end) and
-        ``missing`` (the inputs that the row lacks).
+        See :func:`rows_as_json`.
 
     Raises:
         PolymodalError: If an answer is not of finite numbers.
@@ -46,50 +41,7 @@ def answer_rows(run: PredictionRun, rows: Sequence[Row]) -> list[JsonObject]:
 
 
 def _records(run: PredictionRun, batch: AnsweredRows) -> list[JsonObject]:
-    """The answers of a batch by row, from the same columns as a table of answers has."""
-    names = run.answerer.input_names
-    rows = batch.present.tolist()
-    values, probabilities, intervals = ([dict[str, JsonValue]() for _ in rows] for _ in range(3))
-    for target, decoder in run.answerer.decoders.items():
-        reader = run.reading.targets[target]
-        columns = decoder.columns(target, batch.answers[target], probabilities=True)
-        if target in columns:
-            _fill(values, target, reader.answers(columns[target]))
-        of_class = {label: f"{target}_probability_{label}" for label in reader.classes}
-        if of_class and all(column in columns for column in of_class.values()):
-            each = zip(*(columns[column].tolist() for column in of_class.values()), strict=True)
-            _fill(probabilities, target, [dict(zip(of_class, row, strict=True)) for row in each])
-        ends = [f"{target}_low", f"{target}_high"]
-        if all(column in columns for column in ends):
-            _fill(intervals, target, zip(*(columns[end].tolist() for end in ends), strict=True))
-    missing = [[name for name, there in zip(names, row, strict=True) if not there] for row in rows]
-    parts = zip(values, probabilities, intervals, missing, strict=True)
-    return [
-        {"values": value, "probabilities": each, "intervals": ends, "missing": lacking}
-        for value, each, ends, lacking in parts
-    ]
-
-
-def _fill(records: Sequence[dict[str, JsonValue]], target: str, values: Iterable[Any]) -> None:
-    for record, value in zip(records, values, strict=True):
-        record[target] = json_value(value)
-
-
-def json_value(value: Any) -> JsonValue:
-    """A cell of an answer as JSON has it; None where it is empty."""
-    if isinstance(value, dict):
-        return {key: json_value(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [json_value(entry) for entry in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return None
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, (str, bool, int)):
-        return value
-    return value.isoformat() if isinstance(value, datetime.datetime) else as_text_of(value)
+    return rows_as_json(batch, run.answerer.decoders, run.reading.targets, run.answerer.input_names)
 
 
 def embed_rows(run: PredictionRun, rows: Sequence[Row], input: str | None = None) -> list[list[float] | None]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from polymodal.answers.plain_blend import ArrayAnswers, PlainAnswers, blend_logits
-from polymodal.data.media.path_access import Root
+from polymodal.data.readers import Reader
+from polymodal.data.readers.joint_reader import joint_readers
 from polymodal.data.row_processor import RowProcessor, items_of
 from polymodal.errors import RunError
 from polymodal.plain.blocks import Blocks
 from polymodal.plain.model import PlainModel
 from polymodal.plain.plain_readers import check_inputs, load_readers
-from polymodal.runtime.array_processor import read_rows
 from polymodal.runtime.exported_run import Cells, ExportedRun
 from polymodal.runtime.manifest import CANDIDATES, FILE, ONNX, Manifest
 from polymodal.runtime.onnx_run import OnnxRun
@@ -25,15 +25,11 @@ class Member(Protocol):
     """One candidate of a blend."""
 
     @property
-    def modalities(self) -> dict[str, str]:
-        """By input that it reads its modality."""
+    def readers(self) -> Mapping[str, Reader]:
+        """By input that it reads its reader."""
 
-    def answers(self, rows: Cells, root: Root, first: int) -> tuple[ArrayAnswers, dict[str, np.ndarray]]:
-        """By target and by model its answers to rows; and by input ``(rows,)`` bool, whether a row has it.
-
-        Raises:
-            DataError: Every cell that cannot be read, with its row and column.
-        """
+    def answers(self, cells: Cells) -> ArrayAnswers:
+        """By target and by model its answers to rows, by input what its readers kept of each."""
 
 
 class NeuralMember:
@@ -48,15 +44,14 @@ class NeuralMember:
         self.name, self.run = name, run
 
     @property
-    def modalities(self) -> dict[str, str]:
+    def readers(self) -> Mapping[str, Reader]:
         """See :class:`Member`."""
-        return self.run.inputs
+        return self.run.reading.readers
 
-    def answers(self, rows: Cells, root: Root, first: int) -> tuple[ArrayAnswers, dict[str, np.ndarray]]:
+    def answers(self, cells: Cells) -> ArrayAnswers:
         """See :class:`Member`."""
-        logits, present = self.run.logits(rows, root, first)
-        given = {t: {self.name: self.run.decoders[t].answer(values)} for t, values in logits.items()}
-        return given, dict(zip(self.run.inputs, present.T, strict=True))
+        logits = self.run.logits(cells)
+        return {name: {self.name: self.run.decoders[name].answer(own)} for name, own in logits.items()}
 
 
 class ArrayMember:
@@ -64,26 +59,18 @@ class ArrayMember:
 
     Args:
         models: Answer.
-        processor: Reads rows for them.
+        readers: By input.
     """
 
-    def __init__(self, models: PlainAnswers, processor: RowProcessor) -> None:
-        self.models, self.processor = models, processor
+    def __init__(self, models: PlainAnswers, readers: Mapping[str, Reader]) -> None:
+        self.models, self.readers = models, readers
 
-    @property
-    def modalities(self) -> dict[str, str]:
+    def answers(self, cells: Cells) -> ArrayAnswers:
         """See :class:`Member`."""
-        return {name: reader.modality for name, reader in self.processor.readers.items()}
-
-    def answers(self, rows: Cells, root: Root, first: int) -> tuple[ArrayAnswers, dict[str, np.ndarray]]:
-        """See :class:`Member`."""
-        cells = read_rows(self.processor, rows, root, first)
-        kept = {name: [items_of(row[name]) for row in cells] for name in self.processor.readers}
         features: Blocks = {}
         for name in self.models.input_names:
-            features |= self.models.model.input_blocks(name, kept[name])
-        present = {name: np.array([bool(items) for items in each]) for name, each in kept.items()}
-        return self.models.answers(features), present
+            features |= self.models.model.input_blocks(name, [items_of(row[name]) for row in cells])
+        return self.models.answers(features)
 
 
 class BlendRun(ExportedRun):
@@ -94,6 +81,9 @@ class BlendRun(ExportedRun):
         manifest: What it holds.
         processor: Knows the targets and the marks of a missing value.
         members: By candidate.
+
+    Raises:
+        RunError: If no candidate reads an input.
     """
 
     def __init__(
@@ -101,6 +91,9 @@ class BlendRun(ExportedRun):
     ) -> None:
         super().__init__(folder, manifest, processor.targets)
         self.members = dict(members)
+        readers = {name: member.readers for name, member in members.items()}
+        self.joint = joint_readers(readers, [entry.name for entry in manifest.inputs])
+        self._reading = RowProcessor(self.joint, processor.targets, processor.missing)
 
     @classmethod
     def of_folder(cls, folder: Path, manifest: Manifest, threads: int | None = None) -> Self:
@@ -118,28 +111,24 @@ class BlendRun(ExportedRun):
                 run = OnnxRun.of_folder(location, Manifest.read(location), threads)
                 members[name] = NeuralMember(name, run)
             else:
-                members[name] = plain_member(name, location, names, processor, threads)
+                members[name] = plain_member(name, location, names, threads)
         if list(processor.targets) != list(manifest.decoders):
             raise RunError(f"{folder}: its files are of different exports. Export again")
         return cls(folder, manifest, processor, members)
 
     @property
-    def inputs(self) -> dict[str, str]:
+    def reading(self) -> RowProcessor:
         """See :class:`ExportedRun`."""
-        known = {name: kind for each in self.members.values() for name, kind in each.modalities.items()}
-        return {entry.name: known[entry.name] for entry in self.manifest.inputs}
+        return self._reading
 
-    def logits(self, rows: Cells, root: Root, first: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def logits(self, cells: Cells) -> dict[str, np.ndarray]:
         """See :class:`ExportedRun`."""
         answers: ArrayAnswers = {name: {} for name in self.decoders}
-        there: dict[str, np.ndarray] = {}
-        for member in self.members.values():
-            given, present = member.answers(rows, root, first)
-            there = present | there
-            for target, each in given.items():
+        for key, member in self.members.items():
+            for target, each in member.answers(self._own(key, cells)).items():
                 answers[target] |= each
         try:
-            blended = {
+            return {
                 name: blend_logits(decoder, answers[name], self.manifest.weights[name])
                 for name, decoder in self.decoders.items()
             }
@@ -147,12 +136,21 @@ class BlendRun(ExportedRun):
             raise RunError(
                 f"{self.folder}: {FILE} blends {error}, which is not there. Export again"
             ) from None
-        return blended, np.stack([there[name] for name in self.inputs], axis=1)
+
+    def _own(self, member: str, cells: Cells) -> list[dict[str, list[Any]]]:
+        """By input the items that one candidate's reader kept, of each row."""
+        index = {
+            name: list(self.joint[name].parts).index(member)
+            for name in self.joint
+            if member in self.joint[name].parts
+        }
+        return [
+            {name: [item[at] for item in items_of(row.get(name))] for name, at in index.items()}
+            for row in cells
+        ]
 
 
-def plain_member(
-    name: str, folder: Path, inputs: Sequence[str], processor: RowProcessor, threads: int | None
-) -> ArrayMember:
+def plain_member(name: str, folder: Path, inputs: Sequence[str], threads: int | None) -> ArrayMember:
     """The plain models of a candidate in the folder that a fit wrote.
 
     Raises:
@@ -160,4 +158,4 @@ def plain_member(
     """
     readers, model = load_readers(folder), PlainModel.load(folder, threads=threads)
     check_inputs(folder, readers, model, inputs)
-    return ArrayMember(PlainAnswers(name, model), RowProcessor(readers, {}, processor.missing))
+    return ArrayMember(PlainAnswers(name, model), readers)

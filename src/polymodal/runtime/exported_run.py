@@ -13,8 +13,10 @@ import numpy as np
 from polymodal.answers.answered import AnsweredRows, answer_columns, require_finite
 from polymodal.answers.base import SavedDecoder
 from polymodal.data.media.path_access import Root
+from polymodal.data.row_processor import RowProcessor, items_of
 from polymodal.data.targets import TargetReader
 from polymodal.errors import DataError, InputWarning, Problem, did_you_mean
+from polymodal.runtime.array_processor import read_rows
 from polymodal.runtime.manifest import Manifest
 
 BATCH = 32
@@ -42,24 +44,21 @@ class ExportedRun(ABC):
 
     @property
     @abstractmethod
-    def inputs(self) -> dict[str, str]:
-        """By input, in declared order, its modality."""
+    def reading(self) -> RowProcessor:
+        """Reads rows as the models take them; its inputs are in declared order."""
 
     @abstractmethod
-    def logits(self, rows: Cells, root: Root, first: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """The outputs for a few rows.
+    def logits(self, cells: Cells) -> dict[str, np.ndarray]:
+        """The outputs for rows that were read: by target ``(rows, outputs)``.
 
         Args:
-            rows: At least one.
-            root: See :meth:`predict`.
-            first: The number of the first of them, from 0, for messages.
-
-        Returns:
-            By target ``(rows, outputs)``, and ``(rows, inputs)`` bool, which inputs each row has.
-
-        Raises:
-            DataError: Every cell that cannot be read, with its row and column.
+            cells: By input what :attr:`reading` kept, of each row; at least one.
         """
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """By input, in declared order, its modality."""
+        return {name: reader.modality for name, reader in self.reading.readers.items()}
 
     @property
     def targets(self) -> dict[str, str]:
@@ -108,10 +107,25 @@ class ExportedRun(ABC):
             DataError: If a cell cannot be read.
         """
         for start in range(0, len(rows), BATCH):
-            logits, present = self.logits(rows[start : start + BATCH], root, start)
-            require_finite(logits, self.precision)
-            answers = {name: self.decoders[name].answer(values) for name, values in logits.items()}
-            yield AnsweredRows(np.arange(start, start + len(present)), answers, present)
+            yield self.answer_read(read_rows(self.reading, rows[start : start + BATCH], root, start), start)
+
+    def answer_read(self, cells: Cells, first: int = 0) -> AnsweredRows:
+        """The answers to rows that were read, computed in one batch.
+
+        Args:
+            cells: By input what :attr:`reading` kept, of each row; at least one.
+            first: The number of the first of them, from 0.
+
+        Raises:
+            PolymodalError: If an answer is not of finite numbers.
+        """
+        logits, names = self.logits(cells), list(self.reading.readers)
+        require_finite(logits, self.precision)
+        return AnsweredRows(
+            index=np.arange(first, first + len(cells)),
+            answers={name: self.decoders[name].answer(values) for name, values in logits.items()},
+            present=np.array([[bool(items_of(row.get(name))) for name in names] for row in cells]),
+        )
 
     def _check_names(self, rows: Cells) -> None:
         """Warn of inputs that no row names; refuse rows that name none at all."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ class FileImageProcessor:
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.settings = dict(settings)
         for name, value in settings.items():
             if name.startswith("do_") and value and name not in STEPS:
                 raise ValueError(f"an image processor with the step '{name}'")
@@ -37,6 +40,10 @@ class FileImageProcessor:
         self.deviation = _channels(settings["image_std"] if is_scaled else 1.0)
         if self.size and not self.size.keys() & {"shortest_edge", "height"}:
             raise ValueError(f"an image processor with the size {self.size}")
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the settings into a folder, as readers that compare their parts request it."""
+        (Path(folder) / FILE).write_text(json.dumps(self.settings, default=str), encoding="utf-8")
 
     def __call__(
         self, images: Image.Image | Sequence[Image.Image], return_tensors: str = "np"

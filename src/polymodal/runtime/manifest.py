@@ -56,6 +56,22 @@ class InputEntry(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceRun(Record):
+    """The run that an export is of.
+
+    Attributes:
+        name: Of its folder.
+        identity: Of its declaration and models; see :func:`polymodal.artifact.integrity.identity_of`.
+        metric: The leading metric on the test rows (``name``, ``value``, ``rows``); None where the run has
+            none, or the export answers otherwise, as with weights of 8 bits.
+    """
+
+    name: str
+    identity: str
+    metric: JsonObject | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest(Record):
     """What an export holds.
 
@@ -70,6 +86,7 @@ class Manifest(Record):
         weights: Of a blend, by target and by model; see :mod:`polymodal.answers.plain_blend`.
         tokenizers: By folder of a tokenizer its ``pad`` token, the most tokens it takes (``most``) and the
             ``side`` where it cuts.
+        run: Which it is of; None of earlier versions.
     """
 
     format: int = FORMAT
@@ -80,6 +97,7 @@ class Manifest(Record):
     candidates: dict[str, str] = field(default_factory=dict)
     weights: dict[str, dict[str, float]] = field(default_factory=dict)
     tokenizers: dict[str, JsonObject] = field(default_factory=dict)
+    run: SourceRun | None = None
 
     def write(self, folder: Path) -> None:
         """Write it into an export's folder."""

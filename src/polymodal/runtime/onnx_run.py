@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from polymodal.data.media.path_access import Root
-from polymodal.data.row_processor import items_of
 from polymodal.errors import ConfigError, RunError
-from polymodal.runtime.array_processor import ArrayProcessor, read_rows
+from polymodal.runtime.array_processor import ArrayProcessor
 from polymodal.runtime.exported_run import Cells, ExportedRun
 from polymodal.runtime.manifest import FILE, MODEL, Manifest
 
@@ -48,16 +46,14 @@ class OnnxRun(ExportedRun):
         return cls(folder, manifest, processor, open_session(folder, threads))
 
     @property
-    def inputs(self) -> dict[str, str]:
+    def reading(self) -> ArrayProcessor:
         """See :class:`ExportedRun`."""
-        return {name: reader.modality for name, reader in self.processor.readers.items()}
+        return self.processor
 
-    def logits(self, rows: Cells, root: Root, first: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def logits(self, cells: Cells) -> dict[str, np.ndarray]:
         """See :class:`ExportedRun`."""
-        cells = read_rows(self.processor, rows, root, first)
         feeds = self.processor.feeds(self.manifest.inputs, cells)
-        present = np.array([[bool(items_of(row[name])) for name in self.inputs] for row in cells])
-        return dict(zip(self.decoders, self.session.run(None, feeds), strict=True)), present
+        return dict(zip(self.decoders, self.session.run(None, feeds), strict=True))
 
 
 def open_session(folder: Path, threads: int | None) -> InferenceSession:

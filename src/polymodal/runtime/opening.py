@@ -7,9 +7,14 @@ from pathlib import Path
 
 from polymodal.errors import ConfigError
 from polymodal.runtime.exported_run import ExportedRun
-from polymodal.runtime.manifest import Manifest
+from polymodal.runtime.manifest import FILE, Manifest
 from polymodal.runtime.onnx_run import OnnxRun
 from polymodal.utils.checksums import check_sums
+
+
+def is_export(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds an export, complete or not."""
+    return (Path(folder) / FILE).is_file()
 
 
 def open_export(folder: str | os.PathLike[str], *, threads: int | None = None) -> ExportedRun:
@@ -17,12 +22,13 @@ def open_export(folder: str | os.PathLike[str], *, threads: int | None = None) -
     path = Path(folder)
     manifest = Manifest.read(path)
     check_sums(path)
-    if not manifest.candidates:
-        return OnnxRun.of_folder(path, manifest, threads)
     try:
+        if not manifest.candidates:
+            return OnnxRun.of_folder(path, manifest, threads)
         from polymodal.runtime.blend_run import BlendRun
 
         return BlendRun.of_folder(path, manifest, threads)
     except ModuleNotFoundError as error:
-        reason = f"the plain models of a blend need {error.name}, which is not installed"
-        raise ConfigError(f"{reason}: pip install scikit-learn scipy lightgbm") from None
+        root = (error.name or "").partition(".")[0]
+        package = {"sklearn": "scikit-learn"}.get(root, root)
+        raise ConfigError(f"{path}: needs {package}, which is not installed: pip install {package}") from None

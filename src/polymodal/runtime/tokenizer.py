@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ class FileTokenizer:
         self.path = folder / FILE
         self.pad_token_id, self.model_max_length = int(settings["pad"]), int(settings["most"])
         self.truncation_side = str(settings["side"])
-        self._cut = self._loaded()
-        self._limit: int | None = None
+        self._whole = self._loaded()
+        self._cutting: dict[int, Tokenizer] = {}
 
     def _loaded(self) -> Tokenizer:
         try:
@@ -50,10 +51,19 @@ class FileTokenizer:
         tokenizer.no_truncation()
         return tokenizer
 
-    @cached_property
-    def _whole(self) -> Tokenizer:
-        """Another one that cuts nothing: whether it does is a state of the object."""
-        return self._loaded()
+    def _cut_at(self, length: int) -> Tokenizer:
+        """One that cuts there: a state of the object, which may not change while another thread uses it."""
+        if length not in self._cutting:
+            tokenizer = self._loaded()
+            tokenizer.enable_truncation(length, direction=self.truncation_side)
+            self._cutting[length] = tokenizer
+        return self._cutting[length]
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the file and the settings into a folder, as readers that compare their parts request it."""
+        shutil.copyfile(self.path, Path(folder) / FILE)
+        settings = [self.pad_token_id, self.model_max_length, self.truncation_side]
+        (Path(folder) / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
 
     def __call__(
         self,
@@ -65,9 +75,5 @@ class FileTokenizer:
         verbose: bool = False,
     ) -> Tokens:
         """The ids of ``text``, at most ``max_length`` of them with ``truncation``."""
-        if not truncation:
-            return Tokens(self._whole.encode(text, add_special_tokens=add_special_tokens).ids)
-        if max_length is not None and self._limit != max_length:
-            self._cut.enable_truncation(max_length, direction=self.truncation_side)
-            self._limit = max_length
-        return Tokens(self._cut.encode(text, add_special_tokens=add_special_tokens).ids)
+        tokenizer = self._whole if not truncation or max_length is None else self._cut_at(max_length)
+        return Tokens(tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)

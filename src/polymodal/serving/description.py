@@ -33,7 +33,8 @@ def describe_run(served: ServedRun, searches: bool = False) -> JsonObject:
     return {
         "name": served.name,
         "kind": served.kind,
-        "metric": _metric(served),
+        "metric": served.metric,
+        "export": served.source,
         "targets": served.targets,
         "inputs": [
             {
@@ -48,14 +49,6 @@ def describe_run(served: ServedRun, searches: bool = False) -> JsonObject:
         "capabilities": capabilities,
         "samples": len(served.samples),
     }
-
-
-def _metric(served: ServedRun) -> JsonObject | None:
-    """The leading metric of the first target on the test rows."""
-    for metrics in api.test_metrics(served.run.folder).values():
-        for name, value in metrics.items():
-            return {"name": name, "value": value, "rows": api.tested_rows(served.run.folder)}
-    return None
 
 
 def _example(modality: str, choices: tuple[str, ...] | None) -> JsonValue:

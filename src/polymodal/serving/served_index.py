@@ -15,6 +15,7 @@ import numpy as np
 from polymodal import api
 from polymodal.api import JsonObject, JsonValue
 from polymodal.serving.problems import ItemProblem, Refusal
+from polymodal.serving.served_heads import ServedHeads
 from polymodal.serving.served_run import ServedRun
 from polymodal.serving.values import MEDIA
 from polymodal.serving.vectors import item_vectors
@@ -52,7 +53,7 @@ class ServedIndex:
         made_by = api.read_manifest(path).run_folder(path)
         for served in runs.values():
             own = served.run.folder.resolve()
-            if isinstance(served.run, api.Run) and own in (made_by.resolve(), *made_by.resolve().parents):
+            if isinstance(served, ServedHeads) and own in (made_by.resolve(), *made_by.resolve().parents):
                 index = api.open_index(path, run=served.run)
                 index.run()  # refuses an index of another model
                 return cls(path.resolve().name, index, served)

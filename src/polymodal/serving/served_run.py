@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from polymodal import api
 from polymodal.api import JsonObject
@@ -18,13 +19,15 @@ from polymodal.serving.limits import Limits
 from polymodal.serving.problems import ItemProblem, Refusal
 from polymodal.serving.values import Given, ServedInput, ValueProblem, cell_of
 
+if TYPE_CHECKING:
+    Loaded: TypeAlias = api.Run | api.LanguageRun | api.ExportedRun
 T = TypeVar("T")
-LANGUAGE = "language"
-"""The kind of a run that answers in words, as the service names it."""
+MOST_VECTORS = 64
+"""Rows that are embedded at once."""
 
 
-class ServedRun:
-    """A run that answers requests.
+class ServedRun(ABC):
+    """A run, or an export of one, that answers requests; a subclass per kind.
 
     Args:
         name: In requests.
@@ -35,14 +38,18 @@ class ServedRun:
         on_batch: Called with the number of rows of each batch.
 
     Attributes:
+        kind: As the service names it: ``heads``, ``space`` or ``language``.
         inputs: What a row may hold, in declared order.
         in_flight: Rows that are read, wait or are computed.
     """
 
+    record: ClassVar[str] = "run.yaml"
+    """The file that is written once, with the run."""
+
     def __init__(
         self,
         name: str,
-        run: api.Run | api.LanguageRun,
+        run: Loaded,
         model_thread: Executor,
         limits: Limits,
         decoders: Decoders,
@@ -50,9 +57,8 @@ class ServedRun:
     ) -> None:
         self.name, self.run, self.model_thread, self.limits = name, run, model_thread, limits
         self.decoders, self.on_batch = decoders, on_batch
-        self.inputs = {each.name: each for each in inputs_of(run)}
-        size = api.most_rows(run) if isinstance(run, api.Run) else 8
-        self._answers: Batcher[Any, Any] = self._batcher(self._answer, size)
+        self.inputs = {each.name: each for each in self._inputs()}
+        self._answers: Batcher[Any, Any] = self._batcher(self._answer, self._most_rows())
         self._vectors: dict[str | None, Batcher[Any, Any]] = {}
         self.in_flight = 0
 
@@ -63,23 +69,80 @@ class ServedRun:
         )  # fmt: skip
 
     @property
+    @abstractmethod
     def kind(self) -> str:
-        """``heads``, ``space``, or ``language`` for a run that answers in words."""
-        return LANGUAGE if self.run.kind is api.Kind.words else self.run.kind.value
+        """See the class."""
+
+    @property
+    @abstractmethod
+    def reading(self) -> api.RowProcessor:
+        """Reads the media of rows, and where words are no answer the whole rows."""
+
+    @property
+    @abstractmethod
+    def supported(self) -> list[str]:
+        """What requests may be about, by the names of the routes, besides the report."""
+
+    @abstractmethod
+    def _inputs(self) -> list[ServedInput]:
+        """The inputs that a row may hold, in declared order."""
+
+    @abstractmethod
+    def _most_rows(self) -> int:
+        """Rows of a batch."""
+
+    @abstractmethod
+    def _answer(self, rows: Sequence[Any]) -> Sequence[JsonObject | api.PolymodalError]:
+        """The answers to rows; runs in the thread of the model."""
+
+    @property
+    @abstractmethod
+    def targets(self) -> list[JsonObject]:
+        """What it predicts: name, task, classes and unit of each target."""
+
+    @property
+    def metric(self) -> JsonObject | None:
+        """The leading metric of the first target on the test rows."""
+        return api.leading_metric(self.run.folder)
+
+    @property
+    def source(self) -> JsonObject | None:
+        """Of an export: the name and the identity of its run, and its precision; None of a run."""
+        return None
 
     @property
     def capabilities(self) -> list[str]:
         """What requests may be about, by the names of the routes."""
-        has = self.run.capabilities
-        names = [name for name in ("predict", "embed", "explain", "chat") if api.Capability(name) in has]
-        if not self.inputs:
-            names = [name for name in names if name == "chat"]
-        return names + ["report"] * (self.run.folder / "report.html").is_file()
+        return self.supported + ["report"] * (self.run.folder / "report.html").is_file()
+
+    @property
+    def shares_space(self) -> bool:
+        """Whether the vectors of its inputs may be compared with each other."""
+        return False
+
+    @property
+    def written(self) -> int:
+        """When it was written, in seconds since 1970."""
+        return int((self.run.folder / self.record).stat().st_mtime)
+
+    @property
+    def talker(self) -> Talker | None:
+        """What answers conversations; None where the run does not answer in words."""
+        return None
 
     @property
     def reads_media(self) -> bool:
         """Whether rows may hold pictures, recordings, clips or sequences."""
         return any(each.is_media for each in self.inputs.values())
+
+    def _vectors_of(
+        self, input: str | None, compute: Callable[..., Sequence[list[float] | api.PolymodalError | None]]
+    ) -> Batcher[Any, Any]:
+        """The queue of vectors of an input, None for those of rows; ``compute`` takes the run and rows."""
+        if input not in self._vectors:
+            own = partial(compute, self.run, input=input)
+            self._vectors[input] = self._batcher(own, MOST_VECTORS)
+        return self._vectors[input]
 
     @property
     def waiting(self) -> int:
@@ -109,8 +172,12 @@ class ServedRun:
             Refusal: Naming what it supports (422).
         """
         if capability not in self.capabilities:
-            listed = ", ".join(self.capabilities) or "nothing of it"
-            raise Refusal(422, f"the run '{self.name}' cannot {capability}, but {listed}", param="run")
+            raise Refusal(422, self._lacks(capability), param="run")
+
+    def _lacks(self, capability: str) -> str:
+        """Why requests may not be about something, in a line."""
+        listed = ", ".join(self.capabilities) or "nothing of it"
+        return f"the run '{self.name}' cannot {capability}, but {listed}"
 
     async def in_model(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """What a function returns that computes with the model, in the thread of all models."""
@@ -166,17 +233,21 @@ class ServedRun:
         if shares:
             self.require("explain")
         with self.admitted(len(rows)):
-            if not isinstance(self.run, api.Run):
-                return await self._of_words(rows, self._answers)
-            read = await self.decoders.read(self.run.reading, rows)
-            good = [each.row for each in read if not each.problems]
-            answers = await self._answers.submit(good)
-            if shares and good:
-                added = await self.in_model(api.row_shares, self.run, good)
-                answers = [{**one, "shares": own} for one, own in zip(answers, added, strict=True)]
+            return await self._predicted(rows, shares)
+
+    async def _predicted(
+        self, rows: Sequence[Mapping[str, Any]], shares: bool
+    ) -> list[JsonObject | ItemProblem]:
+        """What :meth:`predict` returns, of rows that are admitted."""
+        read = await self.decoders.read(self.reading, rows)
+        good = [each.row for each in read if not each.problems]
+        answers = await self._answers.submit(good)
+        if shares and good:
+            added = await self.in_model(api.row_shares, self.run, good)
+            answers = [{**one, "shares": own} for one, own in zip(answers, added, strict=True)]
         made = iter(answers)
         return [
-            _problem(each, number) if each.problems else {**next(made), "warnings": list(each.warnings)}
+            problem_of(each, number) if each.problems else {**next(made), "warnings": list(each.warnings)}
             for number, each in enumerate(read, start=1)
         ]
 
@@ -197,73 +268,14 @@ class ServedRun:
         if input is not None and input not in self.inputs:
             fix = api.did_you_mean(input, self.inputs)
             raise Refusal(422, f"there is no input '{api.one_line(input, 80)}'. {fix}", param="input")
-        batcher = self._vectors.setdefault(input, self._batcher(partial(self._embed, input), 64))
         with self.admitted(len(rows)):
-            if not isinstance(self.run, api.Run):
-                return await self._of_words(rows, batcher)
-            read = await self.decoders.read((await self.in_model(self._fused)).reading, rows)
-            vectors = iter(await batcher.submit([each.row for each in read if not each.problems]))
-        return [
-            _problem(each, number) if each.problems else next(vectors)
-            for number, each in enumerate(read, start=1)
-        ]
+            return await self._embedded(rows, input)
 
-    @cached_property
-    def talker(self) -> Talker | None:
-        """What answers conversations; None where the run does not answer in words."""
-        run = self.run
-        if isinstance(run, api.Run):  # naming the other class would import torch
-            return None
-
-        async def read_items(media: Sequence[api.Media]) -> list[Any]:
-            read = await self.decoders.read(run.processor, [{part.input: part.cell} for part in media])
-            for each in read:
-                if each.problems:
-                    raise Refusal(400, _problem(each, 1).message, param="messages")
-            return [each.row["cells"][part.input] for part, each in zip(media, read, strict=True)]
-
-        return Talker(
-            run, self.model_thread, read_items, most_waiting=self.limits.waiting_rows, on_batch=self.on_batch
-        )
-
-    def _fused(self) -> Any:
-        assert isinstance(self.run, api.Run)
-        return self.run.fused
-
-    async def check_media(self, rows: Sequence[Mapping[str, Any]]) -> list[ItemProblem | None]:
-        """The problem of each row whose media cannot be decoded, which another process tries.
-
-        A run that answers in words decodes them again itself, in this process.
-        """
-        media = [{name: row.get(name) for name, each in self.inputs.items() if each.is_media} for row in rows]
-        reading = self.run.reading if isinstance(self.run, api.Run) else self.run.processor
-        read = await self.decoders.read(reading, media)
-        return [
-            _problem(each, number) if each.problems else None for number, each in enumerate(read, start=1)
-        ]
-
-    async def _of_words(self, rows: Sequence[Mapping[str, Any]], batcher: Batcher[Any, Any]) -> list[Any]:
-        """The results of a run that answers in words."""
-        problems = await self.check_media(rows)
-        good = [row for row, problem in zip(rows, problems, strict=True) if problem is None]
-        results = iter(await batcher.submit(good))
-        made = [next(results) if problem is None else problem for problem in problems]
-        return [
-            ItemProblem(str(result), row) if isinstance(result, Exception) else result
-            for row, result in enumerate(made, start=1)
-        ]
-
-    def _answer(self, rows: Sequence[Any]) -> Sequence[JsonObject | api.PolymodalError]:
-        if isinstance(self.run, api.Run):
-            return api.answer_rows(self.run, rows)
-        return api.answer_in_words(self.run, rows)
-
-    def _embed(
-        self, input: str | None, rows: Sequence[Any]
-    ) -> Sequence[list[float] | api.PolymodalError | None]:
-        if isinstance(self.run, api.Run):
-            return api.embed_rows(self.run, rows, input)
-        return api.embed_prompts(self.run, rows, input)
+    async def _embedded(
+        self, rows: Sequence[Mapping[str, Any]], input: str | None
+    ) -> list[list[float] | ItemProblem | None]:
+        """What :meth:`embed` returns, of rows that are admitted; overridden by runs with vectors."""
+        raise Refusal(422, self._lacks("embed"), param="run")
 
     async def stop(self) -> None:
         """Compute what waits, and take no more."""
@@ -285,39 +297,14 @@ class ServedRun:
         rows = [{name: row[name] for name in self.inputs if name in row} for row in kept.embedded()]
         return [{"row": row, "answer": sample.answer} for row, sample in zip(rows, kept.rows, strict=True)]
 
-    @cached_property
-    def targets(self) -> list[JsonObject]:
-        """What it predicts: name, task, classes and unit of each target."""
-        if not isinstance(self.run, api.Run):
-            named: JsonObject = {"name": self.run.column, "task": "generation", "classes": None, "unit": None}
-            return [named] if "predict" in self.capabilities else []
-        readers = self.run.reading.targets
-        return [
-            {
-                "name": name,
-                "task": self.run.declaration.targets[name].task,
-                "classes": list(readers[name].classes) or None,
-                "unit": None,
-            }
-            for name in self.run.targets
-        ]
 
-
-def inputs_of(run: api.Run | api.LanguageRun) -> list[ServedInput]:
-    """The inputs that a row of a request may hold; none of a run of conversations, which have no rows."""
-    if isinstance(run, api.Run):
-        readers = run.reading.readers
-        return [_input(name, entry.modality, readers[name]) for name, entry in run.declaration.inputs.items()]
-    names = api.prompt_columns(run)
-    modalities = {name: entry.modality for name, entry in run.declaration.inputs.items()}
-    return [ServedInput(name, modalities.get(name, "text")) for name in names]
-
-
-def _input(name: str, modality: str, reader: Any) -> ServedInput:
+def input_of(name: str, modality: str, reader: Any) -> ServedInput:
+    """An input that a reader reads."""
     names = reader.vocabulary
     return ServedInput(name, modality, tuple(names.names) if names is not None else None)
 
 
-def _problem(read: api.ReadRow, row: int) -> ItemProblem:
+def problem_of(read: api.ReadRow, row: int) -> ItemProblem:
+    """The problem of a row that cannot be read."""
     name, text = read.problems[0]
     return ItemProblem(f"{name}: {text}", row, name)

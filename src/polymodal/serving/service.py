@@ -7,25 +7,29 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from polymodal import api
-from polymodal.api import RunError
 from polymodal.serving.decoding import Decoders
 from polymodal.serving.fetching import Fetcher, urls_in
 from polymodal.serving.limits import Limits
+from polymodal.serving.loading import load_runs, served_as
 from polymodal.serving.metrics import Metrics
 from polymodal.serving.problems import Refusal
 from polymodal.serving.served_index import ServedIndex
-from polymodal.serving.served_run import LANGUAGE, ServedRun
+from polymodal.serving.served_run import ServedRun
+from polymodal.serving.served_words import LANGUAGE, ServedWords
 from polymodal.serving.values import Given
+
+if TYPE_CHECKING:
+    from polymodal.serving.served_run import Loaded
 
 
 class Service:
     """Runs that answer requests; used by one event loop.
 
     Args:
-        runs: Loaded, by their names in requests.
+        runs: Loaded, by their names in requests; some may be exports.
         limits: Of requests.
         token: That every request has to send; None for none.
         index: Folder of an index of vectors that one of the runs made; None for none.
@@ -44,7 +48,7 @@ class Service:
 
     def __init__(
         self,
-        runs: Mapping[str, api.Run | api.LanguageRun],
+        runs: Mapping[str, Loaded],
         *,
         limits: Limits | None = None,
         token: str | None = None,
@@ -62,11 +66,11 @@ class Service:
         self.index = None if index is None else ServedIndex.open(index, self.runs)
         self.draining = False
 
-    def _served(self, name: str, run: api.Run | api.LanguageRun) -> ServedRun:
-        on_batch = self.metrics.batch.labels(name).observe
-        speaks = run.kind is api.Kind.words
+    def _served(self, name: str, run: Loaded) -> ServedRun:
+        on_batch, kind = self.metrics.batch.labels(name).observe, served_as(run)
+        speaks = kind is ServedWords
         thread = ThreadPoolExecutor(1, f"polymodal-{name}") if speaks else self.model_thread
-        return ServedRun(name, run, thread, self.limits, self.decoders, on_batch)
+        return kind(name, run, thread, self.limits, self.decoders, on_batch)
 
     @classmethod
     def load(
@@ -80,32 +84,23 @@ class Service:
         threads: int | None = None,
         **options: Any,
     ) -> Self:
-        """Load runs from their folders; each is named after its folder.
+        """Load runs and exports from their folders; each is named after its folder.
 
         Args:
             folders: One or more.
             limits: Of requests.
             token: That every request has to send.
-            device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; by default a GPU if there is one.
-            precision: ``fp32``, ``bf16`` or ``fp16``.
+            device: Of the runs: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; by default a GPU if there is one.
+            precision: Of the runs: ``fp32``, ``bf16`` or ``fp16``.
             threads: Of the CPU; by default as many as the first run was trained with.
             options: Of the class.
 
         Raises:
-            RunError: If a folder holds no complete run, or two have the same name.
-            ConfigError: If this machine has no such device.
+            RunError: If a folder holds no complete run or export, or two have the same name.
+            ConfigError: If this machine has no such device, a library is not installed that a run needs, or
+                a device is chosen for exports alone.
         """
-        paths = [Path(folder) for folder in folders]
-        names = [path.resolve().name for path in paths]
-        for name, path in zip(names, paths, strict=True):
-            if names.count(name) > 1:
-                raise RunError(f"{path}: two of the runs are called '{name}'. Rename one of the folders")
-            api.require_run(path)
-        api.use_threads(threads, paths[0])
-        runs = {
-            name: api.load(path, device=device, precision=precision)
-            for name, path in zip(names, paths, strict=True)
-        }
+        runs = load_runs([Path(folder) for folder in folders], device, precision, threads)
         return cls(runs, limits=limits, token=token, **options)
 
     def run(self, name: str | None = None) -> ServedRun:

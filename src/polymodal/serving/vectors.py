@@ -30,7 +30,7 @@ async def item_vectors(
         QueueFull: If too many rows wait.
     """
     served.require("embed")
-    if not (isinstance(served.run, api.Run) and served.run.shares_space):
+    if not served.shares_space:
         fused = await served.embed(rows)
         return [_array(vector, number) for number, vector in enumerate(fused, start=1)]
     return await _in_space(served, rows)

@@ -15,7 +15,7 @@ from polymodal.artifact.run_folder import (
     needed_files,
     own_candidates,
 )
-from polymodal.artifact.samples import discard_samples
+from polymodal.artifact.sample_files import discard_samples
 from polymodal.config import Declaration
 from polymodal.config.parsing import declares
 from polymodal.errors import RunError, option, worded

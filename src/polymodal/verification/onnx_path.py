@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from polymodal.artifact.integrity import identity_of
 from polymodal.data.media.path_access import MediaAccess
-from polymodal.errors import InputWarning
+from polymodal.errors import InputWarning, one_line
 from polymodal.runtime.manifest import INT8
 from polymodal.runtime.opening import open_export
 from polymodal.verification.answers import rows_of
-from polymodal.verification.paths import LOOSE, PathResult, Replay
+from polymodal.verification.paths import FAILED, LOOSE, PathResult, Replay
 
 
 def through_onnx(replay: Replay, path: Path) -> Iterator[PathResult]:
@@ -21,6 +22,12 @@ def through_onnx(replay: Replay, path: Path) -> Iterator[PathResult]:
         PolymodalError: If the export is damaged, or a row cannot be read.
     """
     export = open_export(path)
+    source = export.manifest.run
+    if source is not None and source.identity != identity_of(replay.folder):
+        fix = "Export again: polymodal export RUN --to onnx"
+        reason = f"{path} is an export of another run, '{one_line(source.name, 80)}', or from before this fit"
+        yield PathResult(f"export {path.name}", FAILED, reason=f"{reason}. {fix}")
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)
         batches = export.answered(replay.samples.named(), MediaAccess.inside(replay.samples.folder))

@@ -22,11 +22,11 @@ from polymodal.data.media.formats import AUDIO, OF_SUFFIX
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers import CategoriesReader, CategoryReader, NumberReader, TextReader
 from polymodal.data.readers.base import READERS, is_media
-from polymodal.data.tables.written_rows import as_text_of
 from polymodal.data.values.column_values import as_label
 from polymodal.data.values.labels import read_labels
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.data.values.numbers import read_number
+from polymodal.data.values.spelling import as_text_of
 from polymodal.errors import PolymodalError
 from polymodal.utils.records import JsonObject, JsonValue
 

@@ -9,7 +9,8 @@ from itertools import islice
 import numpy as np
 
 from polymodal.artifact.integrity import add_sums
-from polymodal.artifact.samples import ROWS, SAMPLES, Sample, Samples, discard_samples, write_rows
+from polymodal.artifact.sample_files import discard_samples, write_rows
+from polymodal.artifact.samples import ROWS, SAMPLES, Sample, Samples
 from polymodal.config import Declaration
 from polymodal.data.media.cells import MediaError
 from polymodal.data.tables.table import Table

@@ -83,7 +83,9 @@ def test_the_command_prints_what_it_wrote_and_how_near_it_is(exported):
     assert f"polymodal.runtime.load('{folder}').predict(rows)" in out
     assert "largest difference to the run on 40 rows: " in out
     files = {path.name for path in folder.iterdir()}
-    assert files == {"model.onnx", "export.json", "processor_config.json", "reader_1", "checksums.json"}
+    assert files == {
+        "model.onnx", "export.json", "processor_config.json", "reader_1", "samples", "checksums.json"
+    }  # fmt: skip
 
 
 def test_answers_are_those_of_the_run(exported, run, rows):

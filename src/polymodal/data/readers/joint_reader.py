@@ -9,6 +9,7 @@ from typing import Any
 from polymodal.data.cache.memory import ReadCache, digest
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import Reader
+from polymodal.errors import RunError
 
 
 class KeptReader(Reader):
@@ -111,3 +112,25 @@ class JointReader(Reader):
     def is_empty(self, cell: Any) -> bool:  # type: ignore[override]
         """See :class:`Reader`."""
         return self.main.is_empty(cell)
+
+
+def joint_readers(
+    candidates: Mapping[str, Mapping[str, Reader]], inputs: Sequence[str]
+) -> dict[str, JointReader]:
+    """By input a reader that reads it for every candidate.
+
+    Args:
+        candidates: By candidate its readers.
+        inputs: In declared order.
+
+    Raises:
+        RunError: If no candidate reads an input.
+    """
+    readers = {}
+    for name in inputs:
+        # The neural model's reader comes first: it describes the input as a fit of this model alone would.
+        parts = {key: own[name] for key, own in candidates.items() if name in own}
+        if not parts:
+            raise RunError(f"no candidate reads '{name}'")
+        readers[name] = JointReader(dict(sorted(parts.items(), key=lambda part: part[0] != "fused")))
+    return readers

@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from polymodal.data.tables import records
-from polymodal.data.tables.written_rows import as_text_of, plain_cells
+from polymodal.data.tables.written_rows import plain_cells
+from polymodal.data.values.spelling import as_text_of
 from polymodal.errors import ConfigError, DataError, PolymodalError, Problem, one_line
 
 MOST_ROWS, MOST_COLUMNS, LONGEST_TEXT = 1_048_576, 16_384, 32_767

@@ -8,16 +8,14 @@ as text there, or write ``.xlsx``, whose cells are marked as texts.
 from __future__ import annotations
 
 import csv
-import datetime
 import json
 import math
-from decimal import Decimal
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from polymodal.data.values.column_values import as_label
+from polymodal.data.values.spelling import as_text_of
 from polymodal.errors import PolymodalError, one_line
 from polymodal.utils.records import JsonObject
 
@@ -153,14 +151,3 @@ def _as_json(cell: Any) -> Any:
     if isinstance(cell, float) and not math.isfinite(cell):
         return None if math.isnan(cell) else str(cell)
     return cell if cell is None or isinstance(cell, (str, bool, int, float)) else as_text_of(cell)
-
-
-def as_text_of(cell: Any) -> str:
-    """A number, date or time as a text that reads back as the same."""
-    if isinstance(cell, (int, float, Decimal)):
-        return str(cell)
-    if isinstance(cell, datetime.datetime):
-        return cell.isoformat(" ")
-    if isinstance(cell, (datetime.date, datetime.time)):
-        return cell.isoformat()
-    return as_label(cell)

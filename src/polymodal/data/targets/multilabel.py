@@ -83,7 +83,10 @@ class LabelsTarget(TargetReader):
 
     def values(self, cells: Sequence[Any]) -> list[Any]:
         """See :class:`TargetReader`."""
-        return [[self.value_of.get(name, name) for name in cell] for cell in cells]
+        return [
+            [self.value_of.get(name, name) for name in cell] if isinstance(cell, list) else cell
+            for cell in cells
+        ]
 
     def answers(self, cells: Sequence[Any]) -> Sequence[Any] | pd.Series:
         """See :class:`TargetReader`."""

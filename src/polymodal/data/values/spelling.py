@@ -79,6 +79,17 @@ def date_name(moment: datetime.datetime) -> str:
     return moment.isoformat()
 
 
+def as_text_of(cell: Any) -> str:
+    """A number, date or time as a text that reads back as the same."""
+    if isinstance(cell, (int, float, Decimal)):
+        return str(cell)
+    if isinstance(cell, datetime.datetime):
+        return cell.isoformat(" ")
+    if isinstance(cell, (datetime.date, datetime.time)):
+        return cell.isoformat()
+    return as_label(cell)
+
+
 def as_label(value: Any) -> str:
     """The name of a class or category: the same from a CSV, a DataFrame, dicts, JSON and Parquet.
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from polymodal.artifact.integrity import identity_of
+from polymodal.artifact.run_list import leading_metric
+from polymodal.artifact.sample_files import copy_samples
 from polymodal.errors import RunError, option
 from polymodal.exporting.formats import Exported
 from polymodal.exporting.onnx.blend_writing import write_blend
@@ -15,7 +19,7 @@ from polymodal.exporting.onnx.comparing import NEAR, Compared, compare, rows_of
 from polymodal.exporting.onnx.expressible import check_expressible
 from polymodal.exporting.onnx.model_writing import write_model
 from polymodal.runs.prediction_run import PredictionRun
-from polymodal.runtime.manifest import FILE
+from polymodal.runtime.manifest import FILE, FP32, Manifest, SourceRun
 from polymodal.runtime.opening import open_export
 from polymodal.utils.atomic import folder_aside, write_text
 from polymodal.utils.checksums import CHECKSUMS, digest_of
@@ -45,11 +49,21 @@ def write(
     compared_on = rows_of(run, rows)
     with folder_aside(folder, last=FILE) as part:
         (write_model if run.blend is None else write_blend)(run, part, int8)
+        write_source(run, part)
         write_sums(part)
         compared = compare(run, open_export(part, threads=1), *compared_on)
         if not int8:
             check_near(run, compared)
     return Exported(folder, _by_modality(run), usage=_usage(folder), notes=[compared.summary])
+
+
+def write_source(run: PredictionRun, folder: Path) -> None:
+    """Write which run an export is of, and copy the rows that the run keeps."""
+    manifest = Manifest.read(folder)
+    name, identity = run.folder.resolve().name, identity_of(run.folder)
+    metric = leading_metric(run.folder) if manifest.precision == FP32 else None
+    replace(manifest, run=SourceRun(name=name, identity=identity, metric=metric)).write(folder)
+    copy_samples(run.folder, folder)
 
 
 def write_sums(folder: Path) -> None:

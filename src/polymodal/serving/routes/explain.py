@@ -82,7 +82,7 @@ async def explained(
         footer = f"Run {served.name}, explained by Polymodal {api.__version__}."
         page: str = await served.in_model(api.explanation_page, result, served.run, footer)
         return service.without_paths(page)
-    readers = served.run.processor.targets
+    readers = served.reading.targets
     return {
         "run": served.name,
         "sentences": [service.without_paths(sentence) for sentence in result.sentences()],

@@ -81,8 +81,7 @@ def router(service: Service) -> APIRouter:
 
 def described(served: ServedRun) -> JsonObject:
     """A run as a model of OpenAI's."""
-    changed = int((served.run.folder / "run.yaml").stat().st_mtime)
-    return {"id": served.name, "object": "model", "created": changed, "owned_by": "polymodal"}
+    return {"id": served.name, "object": "model", "created": served.written, "owned_by": "polymodal"}
 
 
 async def embedded(service: Service, served: ServedRun, body: EmbeddingsBody) -> JsonObject:
