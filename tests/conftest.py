@@ -114,6 +114,20 @@ def fitted_houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def exported_houses(fitted_houses: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of an export to ONNX of the run in ``fitted_houses``, and what the command printed."""
+    from tests.support.command import polymodal
+
+    for library in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(library)
+    folder = tmp_path_factory.mktemp("onnx") / "export"
+    words = ["export", "run", "--to", "onnx", "-o", str(folder), "--rows", "houses.csv"]
+    result = polymodal(*words, folder=fitted_houses)
+    assert result.status == 0, result.err
+    return folder, result.out
+
+
+@pytest.fixture(scope="session")
 def spoken_houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table with its media, ``run``, fitted to answer most of it in words, and what that fit printed."""
     from tests.support.command import polymodal

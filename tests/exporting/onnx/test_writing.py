@@ -11,6 +11,8 @@ from PIL import Image
 
 import polymodal as pm
 from polymodal import runtime
+from polymodal.artifact.integrity import identity_of
+from polymodal.artifact.samples import read_samples
 from polymodal.exporting.onnx.comparing import compare
 from tests.support.command import polymodal
 
@@ -34,14 +36,8 @@ print(json.dumps(runtime.load(sys.argv[1]).predict(json.loads(sys.argv[2]), prob
 
 
 @pytest.fixture(scope="module")
-def exported(fitted_houses, tmp_path_factory):
-    """The folder of an export, and what the command printed."""
-    folder = tmp_path_factory.mktemp("onnx") / "export"
-    result = polymodal(
-        "export", "run", "--to", "onnx", "-o", str(folder), "--rows", "houses.csv", folder=fitted_houses
-    )
-    assert result.status == 0, result.err
-    return folder, result.out
+def exported(exported_houses):
+    return exported_houses
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +133,34 @@ def test_verify_replays_exports_and_does_not_judge_8_bits(exported, fitted_house
     (folder / "export.json").write_text(json.dumps(content | {"precision": "int8"}))
     result = polymodal(*words, str(folder), folder=fitted_houses)
     assert result.status == 0 and "shown, not judged (weights of 8 bits)" in result.out
+
+
+def test_an_export_names_its_run_and_keeps_its_rows(exported, fitted_houses):
+    content = json.loads((exported[0] / "export.json").read_text())["run"]
+    assert content["name"] == "run" and content["identity"] == identity_of(fitted_houses / "run")
+    assert content["metric"]["rows"] == 4 and content["metric"]["name"]
+    own, kept = (read_samples(folder) for folder in (fitted_houses / "run", exported[0]))
+    assert kept.rows == own.rows and len(kept.files) == len(own.files) > 0
+
+
+def test_verify_refuses_an_export_of_another_run(exported, fitted_houses, tmp_path):
+    folder = shutil.copytree(exported[0], tmp_path / "other")
+    (folder / "checksums.json").unlink()
+    content = json.loads((folder / "export.json").read_text())
+    content["run"] |= {"name": "flats", "identity": "0" * 64}
+    (folder / "export.json").write_text(json.dumps(content))
+    words = ["verify", "run", "--paths", "exports", "--export", str(folder)]
+    result = polymodal(*words, folder=fitted_houses)
+    assert result.status == 1
+    assert "export other: failed (" in result.out and "an export of another run, 'flats'" in result.out
+
+
+def test_the_identity_of_a_run_is_that_of_its_copies_alone(fitted_houses, run, tmp_path):
+    run.save(tmp_path / "copy")
+    assert identity_of(tmp_path / "copy") == identity_of(fitted_houses / "run")
+    with (tmp_path / "copy" / "model.safetensors").open("ab") as file:
+        file.write(b"0")
+    assert identity_of(tmp_path / "copy") != identity_of(fitted_houses / "run")
 
 
 def test_weights_of_8_bits_are_those_of_matrix_products(exported, run, rows, tmp_path):
