@@ -170,6 +170,18 @@ def test_a_run_names_the_library_that_it_needs(fitted_houses, tmp_path):
     assert re.search(r"a run needs \w+, which is not installed; an export of it does not", done.stderr)
 
 
+def test_a_folder_that_is_not_there_is_named_without_these_libraries(tmp_path):
+    (tmp_path / "serve.py").write_text(ALONE, encoding="utf-8")
+    command = [sys.executable, "serve.py", "serve", "houses", "--port", "0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr == "error: houses: no such folder, expected an export to ONNX, or a run\n"
+
+
+def test_an_index_needs_its_run(exported_houses, tmp_path):
+    line = error(tmp_path, "serve", str(exported_houses[0]), "--port", "0", "--index", "index")
+    assert line.startswith("index: an index is searched with the run that made it")
+
+
 def test_the_script_blocks_what_it_names(tmp_path):
     (tmp_path / "serve.py").write_text(ALONE.partition("if __name__")[0] + "import pandas", encoding="utf-8")
     done = subprocess.run([sys.executable, Path(tmp_path, "serve.py")], capture_output=True, text=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, RunError
 from polymodal.runtime.opening import is_export
 
 
@@ -31,6 +31,7 @@ def naming_library(path: Path) -> Iterator[None]:
 
     Raises:
         ConfigError: With what needs none.
+        RunError: If there is no such folder.
     """
     try:
         yield
@@ -38,5 +39,7 @@ def naming_library(path: Path) -> Iterator[None]:
         library = (error.name or "").partition(".")[0]
         if library == "polymodal":
             raise
+        if not path.is_dir():
+            raise RunError(f"{path}: no such folder, expected an export to ONNX, or a run") from None
         reason = f"a run needs {library}, which is not installed; an export of it does not"
         raise ConfigError(f"{path}: {reason}: polymodal export RUN --to onnx") from None

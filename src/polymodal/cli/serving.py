@@ -90,16 +90,24 @@ def serve(
 ) -> None:
     """Serve runs over HTTP: predictions and vectors for programs, and a page for people."""
 
-    for run in runs:
-        api.require_loadable(run)  # before anything is imported
-    if index is not None:
-        api.read_manifest(index)
+    _check(runs, index)
     _server()(
         runs, index=index, host=host, port=port, token=token, limits=_limits(limit or []),
         hosts=public_host or [], origins=cors or [], allowed_hosts=allow_host or [], decoders=decoders,
         device=device, threads=threads, precision=(precision or Precision.fp32).value,
         on_ready=typer.echo,
     )  # fmt: skip
+
+
+def _check(runs: list[Path], index: Path | None) -> None:
+    """Refuse folders that cannot be served, before anything is imported."""
+    for run in runs:
+        api.require_loadable(run)
+    if index is not None:
+        if all(map(api.is_export, runs)):
+            reason = "an index is searched with the run that made it, and an export answers predict alone"
+            raise api.RunError(f"{index}: {reason}. Serve that run too")
+        api.read_manifest(index)
 
 
 def _server() -> Callable[..., None]:

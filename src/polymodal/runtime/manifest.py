@@ -64,11 +64,13 @@ class SourceRun(Record):
         identity: Of its declaration and models; see :func:`polymodal.artifact.integrity.identity_of`.
         metric: The leading metric on the test rows (``name``, ``value``, ``rows``); None where the run has
             none, or the export answers otherwise, as with weights of 8 bits.
+        units: By target of numbers the unit of its answers, where one is declared.
     """
 
     name: str
     identity: str
     metric: JsonObject | None = None
+    units: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

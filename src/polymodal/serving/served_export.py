@@ -54,9 +54,15 @@ class ServedExport(ServedRun):
     @cached_property
     def targets(self) -> list[JsonObject]:
         """See :class:`ServedRun`."""
-        readers = self.run.labels
+        readers, source = self.run.labels, self.run.manifest.run
+        units = {} if source is None else source.units
         return [
-            {"name": name, "task": task, "classes": list(readers[name].classes) or None, "unit": None}
+            {
+                "name": name,
+                "task": task,
+                "classes": list(readers[name].classes) or None,
+                "unit": units.get(name),
+            }
             for name, task in self.run.targets.items()
         ]
 

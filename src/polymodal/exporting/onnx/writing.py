@@ -62,7 +62,10 @@ def write_source(run: PredictionRun, folder: Path) -> None:
     manifest = Manifest.read(folder)
     name, identity = run.folder.resolve().name, identity_of(run.folder)
     metric = leading_metric(run.folder) if manifest.precision == FP32 else None
-    replace(manifest, run=SourceRun(name=name, identity=identity, metric=metric)).write(folder)
+    declared = {target: config.shown_unit for target, config in run.declaration.targets.items()}
+    units = {target: unit for target, unit in declared.items() if unit}
+    source = SourceRun(name=name, identity=identity, metric=metric, units=units)
+    replace(manifest, run=source).write(folder)
     copy_samples(run.folder, folder)
 
 
