@@ -177,8 +177,10 @@ def test_a_folder_that_is_not_there_is_named_without_these_libraries(tmp_path):
     assert done.stderr == "error: houses: no such folder, expected an export to ONNX, or a run\n"
 
 
-def test_an_index_needs_its_run(exported_houses, tmp_path):
-    line = error(tmp_path, "serve", str(exported_houses[0]), "--port", "0", "--index", "index")
+def test_an_index_needs_its_run(tmp_path):
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "export.json").write_text("{}", encoding="utf-8")
+    line = error(tmp_path, "serve", "export", "--port", "0", "--index", "index")
     assert line.startswith("index: an index is searched with the run that made it")
 
 
