@@ -186,6 +186,22 @@ Workers = Annotated[
         help="Processes; then -o is a folder of Parquet parts, which the same command completes.",
     ),
 ]  # fmt: skip
+
+
+class Engine(StrEnum):
+    """What may follow ``--engine``."""
+
+    processes = "processes"
+    ray = "ray"
+
+
+EngineOption = Annotated[
+    Engine,
+    typer.Option(
+        "--engine", metavar="NAME", rich_help_panel=MACHINE,
+        help="Where workers are: processes of this machine, or ray: the cluster of RAY_ADDRESS.",
+    ),
+]  # fmt: skip
 Keep = Annotated[
     list[str] | None,
     typer.Option(

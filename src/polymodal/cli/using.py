@@ -15,6 +15,8 @@ from polymodal import api
 from polymodal.cli.options import (
     BatchSize,
     Device,
+    Engine,
+    EngineOption,
     Json,
     Keep,
     PrecisionOption,
@@ -52,11 +54,12 @@ def predict(
     threads: Threads = None,
     precision: PrecisionOption = None,
     workers: Workers = None,
+    engine: EngineOption = Engine.processes,
     as_json: Json = False,
 ) -> None:
     """Predict every row of a table, whose inputs may be missing; without -o print the first rows."""
 
-    _check_output(output, as_json, workers)
+    _check_output(output, as_json, workers, engine)
     opened, rows = load_with_table(run, table, device, precision, threads)
     settings: dict[str, Any] = {
         "probabilities": probabilities, "batch_size": batch_size, "on_error": on_error or OnError.refuse,
@@ -71,13 +74,15 @@ def predict(
             f"{command_name()} {shlex.join(['predict', str(run), rows.name])}",
         )
         return
-    machine = {"workers": workers, "device": device, "threads": threads}
+    machine = {"workers": workers, "engine": engine.value, "device": device, "threads": threads}
     _write_all(opened, rows, output, "predict", settings, machine, as_json)
 
 
-def _check_output(output: Path | None, as_json: bool, workers: int | None) -> None:
+def _check_output(output: Path | None, as_json: bool, workers: int | None, engine: Engine) -> None:
     """Refuse a file that no table is written to before a model is loaded; of several processes, a folder."""
 
+    if engine is not Engine.processes and workers is None:
+        raise typer.BadParameter("it takes --workers N, the parts at once", param_hint="--engine")
     if workers is not None and (output is None or output.suffix or output.is_file()):
         got = "none" if output is None else f"'{output}'"
         message = f"several processes write a folder of Parquet parts: -o is {got}, expected a folder's name"
@@ -163,16 +168,17 @@ def embed(
     threads: Threads = None,
     precision: PrecisionOption = None,
     workers: Workers = None,
+    engine: EngineOption = Engine.processes,
     as_json: Json = False,
 ) -> None:
     """Write a vector for every row."""
 
-    _check_output(output, as_json, workers)
+    _check_output(output, as_json, workers, engine)
     opened, rows = load_with_table(run, table, device, precision, threads)
     settings = {
         "input": input, "batch_size": batch_size, "on_error": on_error or OnError.refuse, "keep": split(keep),
     }  # fmt: skip
-    machine = {"workers": workers, "device": device, "threads": threads}
+    machine = {"workers": workers, "engine": engine.value, "device": device, "threads": threads}
     _write_all(opened, rows, output, "embed", settings, machine, as_json)
 
 

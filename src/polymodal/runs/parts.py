@@ -21,6 +21,7 @@ from polymodal.data.tables.arrow_rows import ArrowRows
 from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import InputWarning, ReadingWarning, RunError
 from polymodal.runs.core import AnyRun
+from polymodal.runs.part_engines import Engine, WorkerEnded, by_processes, by_ray
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.runs.tables import embed_to, predict_to
 from polymodal.training.fingerprint import rows_digest
@@ -82,6 +83,7 @@ def write_parts(
     verb: Verb,
     *,
     workers: int,
+    engine: Engine = "processes",
     device: str | None = None,
     threads: int | None = None,
     rejected: list[str] | None = None,
@@ -99,8 +101,9 @@ def write_parts(
         folder: Of the parts: new, empty, or that of an earlier call.
         verb: ``predict`` or ``embed``.
         workers: Processes.
+        engine: ``processes`` of this machine, or ``ray``: those of a cluster, see :func:`by_ray`.
         device: That each computes on; by default a GPU if there is one.
-        threads: Of each process; by default an equal share of the cores.
+        threads: Of each process; by default an equal share of the cores, with Ray one.
         rejected: Receives the reasons of rows that cannot be read, of the parts that are written now.
         options: Of :func:`predict_to` or :func:`embed_to`.
 
@@ -109,11 +112,11 @@ def write_parts(
         RunError: If a process ended, as for lack of memory.
     """
     table = read_table(source)
-    each = threads or max(1, available_threads() // workers)
+    each = threads or (1 if engine == "ray" else max(1, available_threads() // workers))
     work = Work(str(run.folder.resolve()), device, run.precision, each, verb, options)
     require_folder(folder)
     with writing(folder):
-        parts = _Parts(folder, work, _split(table, options.get("batch_size", 128)), _media(run))
+        parts = _Parts(folder, work, _split(table, options.get("batch_size", 128)), _media(run), engine)
         parts.open()
         left = parts.left()
         parts.write(left, workers, rejected)
@@ -142,6 +145,7 @@ class _Parts:
         work: Of every part.
         tables: Rows by the name of the part.
         modalities: Of the inputs; cells of media are digested by the content of their files.
+        engine: Where parts are computed.
         digests: Of the rows of written parts, by name.
     """
 
@@ -149,6 +153,7 @@ class _Parts:
     work: Work
     tables: Mapping[str, Table]
     modalities: Mapping[str, str]
+    engine: Engine = "processes"
     digests: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -207,21 +212,17 @@ class _Parts:
                 warnings.warn(text, ReadingWarning, stacklevel=2)
 
     def _written(self, names: list[str], workers: int) -> Iterator[_Done]:
-        from joblib import Parallel, delayed
-        from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-        tasks = (
-            delayed(_write)(self.work, self.folder / name, _compact(self.tables[name]), self.modalities)
-            for name in names
-        )
-        processes = Parallel(workers, return_as="generator_unordered", pre_dispatch="1.5*n_jobs")
+        folder = self.folder.resolve()
+        calls = ((self.work, folder / name, _compact(self.tables[name]), self.modalities) for name in names)
         try:
-            yield from processes(tasks)
-        except TerminatedWorkerError:
-            raise RunError(
-                f"{self.folder}: a process ended, perhaps for lack of memory; the parts so far stay. "
-                "Go on with the same command and fewer --workers"
-            ) from None
+            if self.engine == "ray":
+                gpus = 1 if (self.work.device or "").startswith("cuda") else 0
+                needs = {"num_cpus": self.work.threads, "num_gpus": gpus}
+                yield from by_ray(_write, calls, workers, needs)
+            else:
+                yield from by_processes(_write, calls, workers)
+        except WorkerEnded as error:
+            raise RunError(f"{self.folder}: {error}") from None
 
     def _record(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
