@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from polymodal.runs.answering import decoding
     from polymodal.runs.encode_items import mean_of_units, unit
     from polymodal.runs.generation_metrics import NONE
+    from polymodal.runs.part_engines import require_ray
     from polymodal.runs.parts import WrittenParts, write_parts
     from polymodal.runs.replies import Reply, fit_together, grow, usual_tokens
     from polymodal.runs.row_reading import ReadRow, joined, media_names, part_of, read_row
@@ -163,6 +164,7 @@ _HOMES = {
     "polymodal.runs.answering": "decoding",
     "polymodal.runs.encode_items": "mean_of_units unit",
     "polymodal.runs.generation_metrics": "NONE",
+    "polymodal.runs.part_engines": "require_ray",
     "polymodal.runs.parts": "WrittenParts write_parts",
     "polymodal.runs.replies": "Reply fit_together grow usual_tokens",
     "polymodal.runs.row_reading": "ReadRow joined media_names part_of read_row",
@@ -216,7 +218,7 @@ __all__ = [
     "metric", "most_rows", "naming_library", "number", "one_line", "open_export", "open_index", "option",
     "parse_instead", "part_of", "path_line", "points", "predict_to", "pretrain", "prompt_columns",
     "raise_terminated", "read_limit", "read_manifest", "read_row", "read_samples", "read_table", "recognise",
-    "require_folder", "require_folder_of_run", "require_loadable", "require_run", "row_shares",
+    "require_folder", "require_folder_of_run", "require_loadable", "require_ray", "require_run", "row_shares",
     "rows_as_json", "rows_at_once", "run_demo", "span", "spoken_answer", "spoken_confidence", "spoken_share",
     "stop_processes", "summary", "terminal_text", "text_tokens", "trained_on", "unit", "use_threads",
     "usual_tokens", "verify", "write_explanations", "write_houses", "write_parts",

@@ -53,9 +53,11 @@ def test_a_browser_gets_a_cookie_for_the_token(guarded):
 
 
 def test_the_token_is_compared_as_a_whole():
-    sessions = Sessions("secret")
+    sessions = Sessions("secret", "cookie")
     assert (
-        sessions.is_token(b"secret") and not sessions.is_token(b"secre") and not Sessions(None).is_token(b"")
+        sessions.is_token(b"secret")
+        and not sessions.is_token(b"secre")
+        and not Sessions(None, "cookie").is_token(b"")
     )
 
 

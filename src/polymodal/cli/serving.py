@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,12 @@ import typer
 from polymodal import api
 from polymodal.cli.help import ACCESS, MACHINE
 from polymodal.cli.options import Device, Precision, PrecisionOption, Threads
+
+
+class ServerEngine(StrEnum):
+    """What may follow ``--engine``."""
+
+    ray = "ray"
 
 
 def serve(
@@ -84,14 +92,31 @@ def serve(
             "--decoders", min=1, metavar="N", rich_help_panel=MACHINE, help="Processes that decode media."
         ),
     ] = 2,
+    engine: Annotated[
+        ServerEngine | None,
+        typer.Option(
+            "--engine",
+            metavar="NAME",
+            rich_help_panel=MACHINE,
+            help="ray: replicas on the cluster of RAY_ADDRESS. [this process]",
+        ),
+    ] = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(
+            "--replicas", min=1, metavar="N", rich_help_panel=MACHINE, help="With --engine ray. [1]"
+        ),
+    ] = None,
     device: Device = None,
     threads: Threads = None,
     precision: PrecisionOption = None,
 ) -> None:
     """Serve runs over HTTP: predictions and vectors for programs, and a page for people."""
 
+    if replicas is not None and engine is None:
+        raise typer.BadParameter("it goes with --engine ray", param_hint="--replicas")
     _check(runs, index)
-    _server()(
+    _server(engine, replicas or 1)(
         runs, index=index, host=host, port=port, token=token, limits=_limits(limit or []),
         hosts=public_host or [], origins=cors or [], allowed_hosts=allow_host or [], decoders=decoders,
         device=device, threads=threads, precision=(precision or Precision.fp32).value,
@@ -110,13 +135,17 @@ def _check(runs: list[Path], index: Path | None) -> None:
         api.read_manifest(index)
 
 
-def _server() -> Callable[..., None]:
-    """The function that serves, which needs the extra.
+def _server(engine: ServerEngine | None, replicas: int) -> Callable[..., None]:
+    """The function that serves, which needs an extra.
 
     Raises:
         ConfigError: If the extra is not installed.
     """
     try:
+        if engine is ServerEngine.ray:
+            from polymodal.serving.ray_server import serve_by_ray
+
+            return partial(serve_by_ray, replicas=replicas)
         from polymodal.serving.server import serve
     except ImportError as error:
         if str(error.name).partition(".")[0] == "polymodal":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -45,11 +46,13 @@ class Access:
         hosts: Names under which it may be addressed, besides this machine's own.
         origins: Other sites that may send requests.
         is_local: Whether it listens on this machine alone.
+        cookie: The value of the cookie of browsers that sent the token: all replicas of a server know it.
     """
 
     hosts: Sequence[str] = ()
     origins: Sequence[str] = ()
     is_local: bool = True
+    cookie: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
 
 def create_app(service: Service, access: Access | None = None) -> FastAPI:
@@ -73,7 +76,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     )  # fmt: skip
     app.state.service = service
     install_handlers(app, service.without_paths)
-    sessions = Sessions(service.token)
+    sessions = Sessions(service.token, allowed.cookie)
     for router in ROUTERS:
         app.include_router(router(service))
     app.include_router(session.router(service, sessions))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import secrets
 import socket
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
@@ -55,14 +54,11 @@ class Sessions:
 
     Args:
         token: None where no request needs one.
-
-    Attributes:
-        cookie: The cookie's value, new in each process.
+        cookie: The cookie's value, a secret of this server.
     """
 
-    def __init__(self, token: str | None) -> None:
-        self.token = token
-        self.cookie = secrets.token_urlsafe(32)
+    def __init__(self, token: str | None, cookie: str) -> None:
+        self.token, self.cookie = token, cookie
 
     def is_token(self, given: bytes) -> bool:
         """Whether a text in UTF-8 is the token, compared in constant time."""

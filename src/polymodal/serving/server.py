@@ -53,14 +53,14 @@ def serve(
     listener = bind(host, port)
     try:
         service = Service.load(runs, limits=chosen, **options)
-        access = Access(hosts, origins, is_local=_is_local(listener))
+        access = Access(hosts, origins, is_local=is_local(listener))
         config = uvicorn.Config(
             create_app(service, access), log_level="warning", server_header=False, access_log=False,
             ws="none", http=timed_connections(chosen.header_seconds),
             timeout_graceful_shutdown=DRAINING_SECONDS,
             limit_concurrency=chosen.connections,
         )  # fmt: skip
-        address = f"http://{_shown(host)}:{listener.getsockname()[1]}"
+        address = address_of(host, listener.getsockname()[1])
         line = f"Serving {', '.join(service.runs)} at {address} (API: {address}/docs). Ctrl-C ends it"
         with _naming(host, port):
             listener.listen()  # another server may hold the port since
@@ -98,13 +98,14 @@ def _naming(host: str, port: int) -> Iterator[None]:
         raise RunError(f"{host}:{port} cannot be listened on ({reason}). {fix}") from None
 
 
-def _is_local(listener: socket.socket) -> bool:
+def is_local(listener: socket.socket) -> bool:
     """Whether a bound socket can be reached from this machine alone."""
     return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def address_of(host: str, port: int) -> str:
+    """The address to open in a browser."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class DrainingServer(uvicorn.Server):

@@ -1,0 +1,96 @@
+"""The same application in several replicas on a Ray cluster, behind the proxy of Ray Serve."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from polymodal import api
+from polymodal.api import RunError
+from polymodal.serving.app import Access, create_app
+from polymodal.serving.limits import Limits
+from polymodal.serving.server import DRAINING_SECONDS, address_of, bind, is_local
+from polymodal.serving.service import Service
+
+NAME = "polymodal"
+
+
+class Replica:
+    """What Ray Serve places on a machine; its requests go to the application."""
+
+
+def serve_by_ray(
+    runs: Sequence[str | Path],
+    *,
+    replicas: int = 1,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    limits: Mapping[str, str | float] | None = None,
+    hosts: Sequence[str] = (),
+    origins: Sequence[str] = (),
+    on_ready: Callable[[str], None] | None = None,
+    **options: Any,
+) -> None:
+    """Serve runs on the cluster that ``RAY_ADDRESS`` names until SIGTERM or Ctrl-C.
+
+    The proxy of Ray Serve reads requests, so that the limits on the time of header and body and on the number
+    of connections are its own. Each replica has its own figures at ``/metrics``.
+
+    Args:
+        runs: Their folders, which all machines of the cluster have.
+        replicas: Each loads the runs and computes batches of its own.
+        host: Address that the proxy listens on.
+        port: See ``host``; 0 is refused, for the proxy does not report which one it took.
+        limits: That are lowered, by name.
+        hosts: Names under which the server may be addressed, besides this machine's own.
+        origins: Other sites that may send requests.
+        on_ready: Called with a line that names the address, once requests are taken.
+        options: Of :meth:`Service.load`.
+
+    Raises:
+        ConfigError: If Ray is not installed, or a limit is unknown or raised.
+        RunError: If the address cannot be used, or Ray not be reached.
+    """
+    chosen = Limits.lowered(limits or {})
+    if port == 0:
+        raise RunError("--port 0: with --engine ray the port has to be named")
+    listener = bind(host, port)  # an address that cannot be used is named before Ray starts
+    access = Access(hosts, origins, is_local=is_local(listener))
+    listener.close()
+    api.require_ray()
+    from ray import serve
+
+    folders = [str(Path(folder).resolve()) for folder in runs]
+
+    def build() -> FastAPI:
+        return create_app(Service.load(folders, limits=chosen, **options), access)
+
+    gpus = 1 if str(options.get("device") or "").startswith("cuda") else 0
+    deployment = serve.deployment(
+        name=NAME, num_replicas=replicas, max_ongoing_requests=chosen.connections,
+        ray_actor_options={"num_cpus": options.get("threads") or 1, "num_gpus": gpus},
+        graceful_shutdown_timeout_s=DRAINING_SECONDS,
+    )  # fmt: skip
+    try:
+        serve.start(http_options={"host": host, "port": port})
+        serve.run(deployment(serve.ingress(build)(Replica)).bind(), name=NAME, route_prefix="/")
+        names = ", ".join(Path(folder).name for folder in folders)
+        if on_ready:
+            on_ready(f"Serving {names} at {address_of(host, port)} by {replicas} replicas. Ctrl-C ends it")
+        _wait_for_a_signal()
+    finally:
+        serve.shutdown()
+
+
+def _wait_for_a_signal() -> None:
+    """Return at the first SIGTERM or SIGINT."""
+    ended = threading.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: ended.set())
+    while not ended.wait(timeout=1):  # a wait without a limit is not interrupted everywhere
+        pass
