@@ -16,6 +16,9 @@ R = TypeVar("R")
 NOT_MEMORY = "CUDNN_STATUS_NOT_SUPPORTED"
 """What accelerate takes for memory that is too small as well, though most often a tensor has a wrong form."""
 
+PRIMITIVE = "could not create a primitive"
+"""All that oneDNN reports of a convolution or product on a CPU whose working memory cannot be allocated."""
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the memory of a device, or the main memory, was too small for what failed with ``error``."""
@@ -24,9 +27,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return (
-        isinstance(error, RuntimeError) and should_reduce_batch_size(error) and NOT_MEMORY not in str(error)
-    )
+    if not isinstance(error, RuntimeError):
+        return False
+    return str(error) == PRIMITIVE or (should_reduce_batch_size(error) and NOT_MEMORY not in str(error))
 
 
 def free_memory() -> None:
