@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from polymodal import api
-from polymodal.api import RunError
+from polymodal.api import ConfigError, RunError
 from polymodal.serving.app import Access, create_app
 from polymodal.serving.limits import Limits
 from polymodal.serving.server import DRAINING_SECONDS, address_of, bind, is_local
@@ -62,29 +62,44 @@ def serve_by_ray(
     listener = bind(host, port)  # an address that cannot be used is named before Ray starts
     access = Access(hosts, origins, is_local=is_local(listener))
     listener.close()
-    api.require_ray()
-    from ray import serve
-
+    serve = _ray_serve()
     folders = [str(Path(folder).resolve()) for folder in runs]
+    if options.get("index") is not None:
+        options["index"] = Path(options["index"]).resolve()
 
     def build() -> FastAPI:
         return create_app(Service.load(folders, limits=chosen, **options), access)
 
-    gpus = 1 if str(options.get("device") or "").startswith("cuda") else 0
-    deployment = serve.deployment(
-        name=NAME, num_replicas=replicas, max_ongoing_requests=chosen.connections,
-        ray_actor_options={"num_cpus": options.get("threads") or 1, "num_gpus": gpus},
-        graceful_shutdown_timeout_s=DRAINING_SECONDS,
-    )  # fmt: skip
     try:
         serve.start(http_options={"host": host, "port": port})
-        serve.run(deployment(serve.ingress(build)(Replica)).bind(), name=NAME, route_prefix="/")
+        needs = {"num_cpus": options.get("threads") or 1, "num_gpus": _gpus(options.get("device"))}
+        placed = serve.deployment(
+            name=NAME, num_replicas=replicas, max_ongoing_requests=chosen.connections,
+            ray_actor_options=needs, graceful_shutdown_timeout_s=DRAINING_SECONDS,
+        )  # fmt: skip
+        serve.run(placed(serve.ingress(build)(Replica)).bind(), name=NAME, route_prefix="/")
         names = ", ".join(Path(folder).name for folder in folders)
         if on_ready:
             on_ready(f"Serving {names} at {address_of(host, port)} by {replicas} replicas. Ctrl-C ends it")
         _wait_for_a_signal()
     finally:
         serve.shutdown()
+
+
+def _ray_serve() -> Any:
+    """The module, connected to a cluster. Raises as :func:`serve_by_ray`."""
+    api.require_ray()
+    try:
+        from ray import serve
+    except ImportError as error:
+        fix = "pip install 'polymodal[ray]'"
+        raise ConfigError(f"--engine ray needs {error.name}, which is not installed: {fix}") from None
+    return serve
+
+
+def _gpus(device: str | None) -> int:
+    """How many a replica takes."""
+    return 1 if device is not None and device.startswith("cuda") else 0
 
 
 def _wait_for_a_signal() -> None:
