@@ -21,92 +21,98 @@ class ServerEngine(StrEnum):
     ray = "ray"
 
 
+Runs = Annotated[
+    list[Path], typer.Argument(metavar="RUN…", help="The folders of runs, or of their exports to ONNX.")
+]
+Index = Annotated[
+    Path | None,
+    typer.Option("--index", metavar="INDEX", help="An index of one of the runs, for POST /search. [none]"),
+]
+Host = Annotated[
+    str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; 0.0.0.0 for all.")
+]
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port to listen on; 0 for a free one.")
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TEXT",
+        envvar="POLYMODAL_TOKEN",
+        rich_help_panel=ACCESS,
+        help="Required of every request but /health and /ready. [POLYMODAL_TOKEN]",
+        show_envvar=False,
+    ),
+]
+PublicHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--public-host",
+        metavar="NAME",
+        rich_help_panel=ACCESS,
+        help="Name under which clients address this server; may be repeated.",
+    ),
+]
+Cors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cors",
+        metavar="ORIGIN",
+        rich_help_panel=ACCESS,
+        help="Another site, such as https://example.org, whose pages may send requests; may be repeated.",
+    ),
+]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="NAME",
+        rich_help_panel=ACCESS,
+        help="Host whose media requests may name by their address; may be repeated. [none]",
+    ),
+]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="NAME=NUMBER",
+        rich_help_panel=ACCESS,
+        help="Lower a limit, such as rows=100; may be repeated. GET /runs lists them.",
+    ),
+]
+Decoders = Annotated[
+    int,
+    typer.Option(
+        "--decoders", min=1, metavar="N", rich_help_panel=MACHINE, help="Processes that decode media."
+    ),
+]
+EngineOption = Annotated[
+    ServerEngine | None,
+    typer.Option(
+        "--engine", metavar="NAME", rich_help_panel=MACHINE,
+        help="ray: replicas on the cluster of RAY_ADDRESS. [this process]",
+    ),
+]  # fmt: skip
+Replicas = Annotated[
+    int | None,
+    typer.Option("--replicas", min=1, metavar="N", rich_help_panel=MACHINE, help="With --engine ray. [1]"),
+]
+
+
 def serve(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN…", help="The folders of runs, or of their exports to ONNX."),
-    ],
-    index: Annotated[
-        Path | None,
-        typer.Option(
-            "--index", metavar="INDEX", help="An index of one of the runs, for POST /search. [none]"
-        ),
-    ] = None,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; 0.0.0.0 for all.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option("--port", min=0, max=65535, metavar="N", help="Port to listen on; 0 for a free one."),
-    ] = 8000,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            "--token",
-            metavar="TEXT",
-            envvar="POLYMODAL_TOKEN",
-            rich_help_panel=ACCESS,
-            help="Required of every request but /health and /ready. [POLYMODAL_TOKEN]",
-            show_envvar=False,
-        ),
-    ] = None,
-    public_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--public-host",
-            metavar="NAME",
-            rich_help_panel=ACCESS,
-            help="Name under which clients address this server; may be repeated.",
-        ),
-    ] = None,
-    cors: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--cors",
-            metavar="ORIGIN",
-            rich_help_panel=ACCESS,
-            help="Another site, such as https://example.org, whose pages may send requests; may be repeated.",
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-host",
-            metavar="NAME",
-            rich_help_panel=ACCESS,
-            help="Host whose media requests may name by their address; may be repeated. [none]",
-        ),
-    ] = None,
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--limit",
-            metavar="NAME=NUMBER",
-            rich_help_panel=ACCESS,
-            help="Lower a limit, such as rows=100; may be repeated. GET /runs lists them.",
-        ),
-    ] = None,
-    decoders: Annotated[
-        int,
-        typer.Option(
-            "--decoders", min=1, metavar="N", rich_help_panel=MACHINE, help="Processes that decode media."
-        ),
-    ] = 2,
-    engine: Annotated[
-        ServerEngine | None,
-        typer.Option(
-            "--engine",
-            metavar="NAME",
-            rich_help_panel=MACHINE,
-            help="ray: replicas on the cluster of RAY_ADDRESS. [this process]",
-        ),
-    ] = None,
-    replicas: Annotated[
-        int | None,
-        typer.Option(
-            "--replicas", min=1, metavar="N", rich_help_panel=MACHINE, help="With --engine ray. [1]"
-        ),
-    ] = None,
+    runs: Runs,
+    index: Index = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    token: Token = None,
+    public_host: PublicHost = None,
+    cors: Cors = None,
+    allow_host: AllowHost = None,
+    limit: Limit = None,
+    decoders: Decoders = 2,
+    engine: EngineOption = None,
+    replicas: Replicas = None,
     device: Device = None,
     threads: Threads = None,
     precision: PrecisionOption = None,
