@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from polymodal.attribution.explanation_page import (
         Explanations,
         explain,
+        explain_read,
         explanation_page,
+        neural_shares,
         write_explanations,
     )
     from polymodal.attribution.explanation_table import summary
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from polymodal.data.media.cells import recognise
     from polymodal.data.media.path_access import NOWHERE, MediaAccess
     from polymodal.data.readers.base import content_of
-    from polymodal.data.row_processor import RowProcessor
+    from polymodal.data.row_processor import Row, RowProcessor
     from polymodal.data.schema.column_summary import brief
     from polymodal.data.tables.table import Table, read_table
     from polymodal.data.tables.table_writing import STANDARD_OUTPUT, check_output
@@ -122,7 +124,9 @@ _HOMES = {
     "polymodal.artifact.samples": "Sample Samples read_samples",
     "polymodal.attribution.explain": "Explanation",
     "polymodal.attribution.explanation_html": "spoken_answer spoken_confidence spoken_share",
-    "polymodal.attribution.explanation_page": "Explanations explain explanation_page write_explanations",
+    "polymodal.attribution.explanation_page": (
+        "Explanations explain explain_read explanation_page neural_shares write_explanations"
+    ),
     "polymodal.attribution.explanation_table": "summary",
     "polymodal.comparison.comparison": "compare default_output",
     "polymodal.data.cache.disk": "DiskStore default_folder",
@@ -135,7 +139,7 @@ _HOMES = {
     "polymodal.data.media.cells": "MediaLimits:Limits recognise",
     "polymodal.data.media.path_access": "MediaAccess NOWHERE",
     "polymodal.data.readers.base": "content_of",
-    "polymodal.data.row_processor": "RowProcessor",
+    "polymodal.data.row_processor": "Row RowProcessor",
     "polymodal.data.schema.column_summary": "brief",
     "polymodal.data.tables.table": "Table read_table",
     "polymodal.data.tables.table_writing": "STANDARD_OUTPUT check_output",
@@ -207,15 +211,18 @@ __all__ = [
     "Findings", "Fits", "Hit", "Index", "Indexed", "InputWarning", "JsonObject", "JsonValue", "KINDS", "Kind",
     "LONGEST", "LanguageRun", "Media", "MediaAccess", "MediaLimits", "NAMES", "NONE", "NOWHERE", "PathResult",
     "PolymodalError", "Portfolio", "ReadRow", "ReadingWarning", "Remarks", "Repeats", "Reply",
-    "ReportedElsewhere", "RowProcessor", "Run", "RunEntry", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT",
+    "ReportedElsewhere", "Row",
+    "RowProcessor", "Run", "RunEntry", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT",
     "Sample", "Samples", "Standing", "Table", "Talk", "Terminated", "Verification", "WrittenParts",
     "__version__", "answer_in_words", "answer_rows", "available_threads", "brief", "check", "check_output",
     "compare", "content_of", "count_rows", "decoding", "default_folder", "default_output", "did_you_mean",
-    "difference_lines", "embed_prompts", "embed_rows", "embed_to", "encoders", "explain", "explanation_page",
+    "difference_lines", "embed_prompts", "embed_rows", "embed_to", "encoders", "explain",
+    "explain_read", "explanation_page",
     "export", "find_format", "fit", "fit_folds", "fit_fusions", "fit_searched", "fit_together", "go_offline",
     "grow", "how_to_fix", "index_to", "init", "is_export", "is_main_process", "joined", "json_rows",
     "leaders", "leading_metric", "list_runs", "listed", "load", "mean_of_units", "measure", "media_names",
-    "metric", "most_rows", "naming_library", "number", "one_line", "open_export", "open_index", "option",
+    "metric", "most_rows", "naming_library",
+    "neural_shares", "number", "one_line", "open_export", "open_index", "option",
     "parse_instead", "part_of", "path_line", "points", "predict_to", "pretrain", "prompt_columns",
     "raise_terminated", "read_limit", "read_manifest", "read_row", "read_samples", "read_table", "recognise",
     "require_folder", "require_folder_of_run", "require_loadable", "require_ray", "require_run", "row_shares",

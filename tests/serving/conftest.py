@@ -2,15 +2,24 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from fastapi.testclient import TestClient
 
 from polymodal.serving.app import create_app
+from polymodal.serving.decoding import Decoders
 from polymodal.serving.service import Service
 
 ADDRESS = "http://127.0.0.1:8000"
 """Of the services in tests, which refuse other hosts."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workers_start_where_they_are_needed() -> Iterator[None]:
+    """A service of a test that sends no media starts no worker process, which takes seconds."""
+    with mock.patch.object(Decoders, "warm_up", lambda self: None):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ def guarded(served):
 
 
 def test_every_route_but_two_needs_the_token(guarded):
-    paths = [*guarded.app.openapi()["paths"], "/docs", "/openapi.json"]
+    paths = [*guarded.app.openapi()["paths"], "/docs", "/openapi.json", "/", "/static/page.js"]
     assert {"/predict", "/metrics", "/runs", "/embed"} <= set(paths)
     for path in paths:
         for wrong in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}".encode()}):
@@ -36,6 +36,10 @@ def test_every_route_but_two_needs_the_token(guarded):
             assert status == {"/health": 200, "/ready": 200, "/session": 405}.get(path, 401), path
     assert guarded.get("/runs", headers=BEARER).status_code == 200
     assert guarded.get("/nothing").status_code == 401
+    posts = [path for path, methods in guarded.app.openapi()["paths"].items() if "post" in methods]
+    for path in set(posts) - {"/session"}:
+        upload = guarded.post(path, files={"photo": ("a.png", b"x" * 5000)})  # longer than a body may be
+        assert upload.status_code == 401, path
 
 
 def test_a_browser_gets_a_cookie_for_the_token(guarded):

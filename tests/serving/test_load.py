@@ -71,6 +71,29 @@ def test_what_is_too_late_or_too_much_is_refused_and_wedges_nothing(held):
     assert send([{}]).status_code == 200
 
 
+def test_work_that_waited_too_long_is_never_begun(held, monkeypatch):
+    client, released = held
+    explained, computed = [], []
+    monkeypatch.setattr(api, "explain_read", lambda *given, **named: explained.append(given), raising=False)
+    client.app.state.service.runs["run"]._answers.on_batch = computed.append
+
+    def send(path, body):
+        return client.post(path, json=body).status_code
+
+    with ThreadPoolExecutor(3) as threads:
+        late = [threads.submit(send, "/predict", {"rows": [{}]})]
+        while not computed:
+            time.sleep(0.01)
+        late += [
+            threads.submit(send, "/explain", {"row": {}}),
+            threads.submit(send, "/predict", {"rows": [{}]}),
+        ]
+        assert [each.result() for each in late] == [504, 504, 504]
+    released.set()
+    assert send("/predict", {"rows": [{}]}) == 200
+    assert explained == [] and computed == [1, 1]
+
+
 def test_without_the_extra_one_line_names_it(fitted_houses, monkeypatch):
     monkeypatch.delitem(sys.modules, "polymodal.serving.server", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)

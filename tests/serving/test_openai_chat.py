@@ -9,12 +9,14 @@ import time
 import httpx2
 import openai
 import pytest
+import schemathesis
 
 from polymodal.serving.app import create_app
 from polymodal.serving.limits import Limits
 from polymodal.serving.service import Service
 from tests.support.clips import moving, write_clip
 from tests.support.live_servers import live
+from tests.support.random_requests import meet_the_description
 from tests.support.tables import write_picture, write_sound
 from tests.support.talking_runs import make_talking_run
 from tests.support.untrained_runs import make_run
@@ -163,6 +165,36 @@ def test_a_mistake_is_a_bad_request_in_openai_s_form(client, more, param, words)
     body = raised.value.body
     assert body["param"] == param and words in body["message"] and body["type"] == "invalid_request_error"
     assert "Traceback" not in body["message"] and "/tmp" not in body["message"]
+
+
+def test_random_requests_meet_answers_and_errors_in_openai_s_form(address):
+    def name_the_run(case):
+        if isinstance(case.body, dict) and "model" in case.body:
+            case.body["model"] = "words"
+            case.body["max_tokens"] = 2
+
+    def is_openai_s(response):
+        if response.status_code >= 400:
+            error = response.json()["error"]
+            assert {"message", "type", "param", "code"} <= set(error) and "\n" not in error["message"]
+            assert error["type"] == "invalid_request_error"
+
+    schema = schemathesis.openapi.from_url(f"{address}/openapi.json").include(path_regex="^/v1/")
+    operations = [operation.ok() for operation in schema.get_all_operations()]
+    assert len(operations) == 4
+    for operation in operations:
+        meet_the_description(operation, 6, name_the_run, is_openai_s)
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "embeddings"])
+@pytest.mark.parametrize(
+    "body", [b"", b"no JSON", b"[]", b"null", b'{"model": 5}', b'{"model": NaN}', b"[" * 100_000, b"\xff"]
+)
+def test_a_wrong_body_is_an_error_in_openai_s_form(address, path, body):
+    answer = httpx2.post(f"{address}/v1/{path}", content=body, headers={"content-type": "application/json"})
+    error = answer.json()["error"]
+    assert answer.status_code in (400, 422) and error["type"] == "invalid_request_error"
+    assert set(error) == {"message", "type", "param", "code"} and "\n" not in error["message"]
 
 
 def test_there_is_no_such_model(client):

@@ -2,6 +2,8 @@
 
 import base64
 import csv
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +110,44 @@ def test_a_bad_request_is_one_line_of_json(served, body, status, words):
     error = answer.json()["error"]
     assert words in error["message"] and "\n" not in error["message"]
     assert set(error) == {"message", "problems"}
+
+
+def png(width, height, content):
+    """A PNG whose header names a size, whatever its content holds."""
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", content),
+        (b"IEND", b""),
+    ]
+    chunks = [
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda good: png(60_000, 60_000, zlib.compress(bytes(10**6))), "pixels"),
+        (lambda good: png(64, 64, zlib.compress(bytes(100))), ""),
+        (lambda good: good[: len(good) // 2], ""),
+        (lambda good: good[:20], ""),
+        (lambda good: b"", ""),
+        (lambda good: b"<svg xmlns='http://www.w3.org/2000/svg'><image href='/etc/passwd'/></svg>", ""),
+        (lambda good: b"GIF89a" + bytes(1000), ""),
+        (lambda good: b"RIFF\xff\xff\xff\xffWAVEfmt ", ""),
+    ],
+    ids=["bomb", "short", "half", "header", "empty", "svg", "gif", "sound"],
+)  # fmt: skip
+def test_hostile_pictures_are_named_and_harm_nothing(served, fitted_houses, make, words):
+    content = make((fitted_houses / "photos/1.png").read_bytes())
+    rows = [{"photo": {"base64": base64.b64encode(content).decode()}}, {"bedrooms": 3}]
+    answer = served.post("/predict", json={"rows": rows})
+    bad, good = answer.json()["answers"]
+    assert answer.status_code == 200 and good["values"]["kind"] in ("flat", "house")
+    assert bad["error"]["input"] == "photo" and words in bad["error"]["message"]
+    assert "\n" not in bad["error"]["message"] and "/etc" not in bad["error"]["message"]
 
 
 def test_another_content_type_is_refused(served):

@@ -19,8 +19,9 @@ from polymodal.serving.service import Service
 if __name__ == "__main__":
     app = create_app(Service.load([sys.argv[1]], decoders=1))
     with TestClient(app, base_url="http://127.0.0.1") as client:
-        answer = client.post("/predict", json={"rows": [{"bedrooms": 3, "district": "north"}]})
-    assert answer.status_code == 200, answer.text
+        body = {"rows": [{"bedrooms": 3, "district": "north"}], "shares": True}
+        answer = client.post("/predict", json=body)
+    assert answer.status_code == 200 and answer.json()["answers"][0]["shares"]["price"], answer.text
     print(sorted({"torch", "transformers"} & set(sys.modules)))
 """
 
@@ -35,7 +36,7 @@ def plain(tmp_path_factory):
     ]
     pm.fit(
         rows, target="price", output=folder / "prices", quiet=True,
-        settings={"train.candidates": ["plain"], "report.write": False},
+        settings={"train.candidates": ["plain"], "report.write": False, "targets.price.unit": "EUR"},
     )  # fmt: skip
     return folder / "prices"
 
@@ -52,6 +53,21 @@ def test_the_run_has_to_be_named(both):
     assert answer.status_code == 422 and "this server has prices, run" in answer.json()["error"]["message"]
     (one,) = both.post("/predict", json={"run": "prices", "rows": [{"bedrooms": 3}]}).json()["answers"]
     assert one["missing"] == ["district"] and "price" in one["values"]
+
+
+def test_a_target_has_its_declared_unit(both):
+    described = {run["name"]: run["targets"] for run in both.get("/runs").json()["runs"]}
+    assert [target["unit"] for target in described["prices"]] == ["EUR"]
+    assert [target["unit"] for target in described["run"]] == [None]
+
+
+@pytest.mark.parametrize("row", [{"bedrooms": 3, "district": "south"}, {"district": "north"}, {}])
+def test_shares_of_plain_models_are_those_of_an_explanation(both, row):
+    body = {"run": "prices", "rows": [row], "shares": True}
+    (answer,) = both.post("/predict", json=body).json()["answers"]
+    explained = both.post("/explain", json={"run": "prices", "row": row}).json()["answers"]
+    shares = {name: each["share"] for name, each in explained[0]["inputs"].items()}
+    assert answer["shares"]["price"] == pytest.approx(shares) and set(shares) == set(row)
 
 
 def test_plain_models_have_no_vectors(both, plain):

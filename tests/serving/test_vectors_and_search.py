@@ -204,7 +204,16 @@ def test_an_explanation_is_that_of_the_run(client, heads):
     shares = frame[frame["part"] == "input"].set_index("input")["share"]
     assert entry["target"] == "kind" and entry["missing"] == ["photo"]
     assert {name: part["share"] for name, part in entry["inputs"].items()} == pytest.approx(dict(shares))
-    assert answer["sentences"][0].startswith("1 of 1 rows")
+    assert answer["sentences"][0].startswith("Completeness error of the attributions")
+
+
+def test_an_explanation_decodes_no_media_beside_the_model(client, picture, monkeypatch):
+    def decode(*arguments, **options):
+        raise AssertionError("decoded in the process of the service")
+
+    monkeypatch.setattr("PIL.Image.open", decode)
+    answer = client.post("/explain", json={"run": "houses", "row": {"photo": picture}})
+    assert answer.status_code == 200 and list(answer.json()["answers"][0]["inputs"]) == ["photo"]
 
 
 def test_an_explanation_is_also_a_page_without_a_path(client, folder, picture):

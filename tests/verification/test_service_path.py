@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,19 @@ def test_the_service_answers_as_the_fit_did(fitted_houses: Path) -> None:
     assert line.startswith("service: 4 rows, largest difference ") and line.endswith(", equal")
 
 
-def test_a_row_that_the_service_refuses_is_a_failure(folder: Path) -> None:
+@contextmanager
+def in_this_process(folder: Path) -> Iterator[str]:
+    """A service of the run in ``folder``; that ``verify`` starts one of its own, another test shows."""
+    from polymodal.serving.app import create_app
+    from polymodal.serving.service import Service
+    from tests.support.live_servers import live
+
+    with live(create_app(Service.load([folder], device="cpu", decoders=1))) as address:
+        yield address
+
+
+def test_a_row_that_the_service_refuses_is_a_failure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polymodal.verification.service_path.running", in_this_process)
     (folder / "run/checksums.json").unlink()
     path = folder / "run/samples/rows.json"
     content = json.loads(path.read_text(encoding="utf-8"))

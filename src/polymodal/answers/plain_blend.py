@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,35 +123,66 @@ class PlainBlend:
     def answered(self, read: Sequence[Row]) -> AnsweredRows:
         """The answers to rows that were read, at least one."""
         kept = {name: [items_of(row["cells"][name]) for row in read] for name in self.input_names}
-        answers: ArrayAnswers = {name: {} for name in self.decoders}
-        for key, member in self.members.items():
-            for target, each in member.answers(self._features(key, kept)).items():
-                answers[target] |= each
-        logits = {
-            name: blend_logits(decoder, answers[name], self.weights[name])
-            for name, decoder in self.decoders.items()
-        }
-        require_finite(logits, "fp32")
+        answers = self._answers({key: self._features(key, kept) for key in self.members})
         targets = {name: [row["targets"][name] for row in read] for name in read[0]["targets"]}
         return AnsweredRows(
             index=np.array([row["index"] for row in read]),
-            answers={name: self.decoders[name].answer(values) for name, values in logits.items()},
+            answers=answers,
             present=np.array([[bool(items) for items in kept[name]] for name in self.input_names]).T,
             targets={name: self.processor.targets[name].as_array(cells) for name, cells in targets.items()},
             problems={row["index"]: row["problems"] for row in read if "problems" in row},
             weight=_weight(read),
         )
 
+    def of_subsets(self, row: Row, subsets: Sequence[Collection[str]]) -> dict[str, np.ndarray]:
+        """The answers to a row with some of its inputs at a time, whose features are computed once.
+
+        Args:
+            row: That was read.
+            subsets: Of the inputs.
+
+        Returns:
+            By target ``(subsets, classes)`` probabilities or ``(subsets,)`` numbers.
+
+        Raises:
+            PolymodalError: If an answer is not of finite numbers.
+        """
+        features: dict[str, Blocks] = {}
+        for key, member in self.members.items():
+            features[key] = {}
+            for name in member.input_names:
+                picked = np.array([int(name not in subset) for subset in subsets])
+                blocks = self._of_input(key, name, [items_of(row["cells"][name]), []])
+                features[key] |= {part: block.rows(picked) for part, block in blocks.items()}
+        return self._answers(features)
+
+    def _answers(self, features: Mapping[str, Blocks]) -> dict[str, np.ndarray]:
+        """The blended answers by target, from each candidate's features of the rows."""
+        answers: ArrayAnswers = {name: {} for name in self.decoders}
+        for key, member in self.members.items():
+            for target, each in member.answers(features[key]).items():
+                answers[target] |= each
+        logits = {
+            name: blend_logits(decoder, answers[name], self.weights[name])
+            for name, decoder in self.decoders.items()
+        }
+        require_finite(logits, "fp32")
+        return {name: self.decoders[name].answer(values) for name, values in logits.items()}
+
     def _features(self, member: str, kept: Mapping[str, Sequence[list[Any]]]) -> Blocks:
         """The features that a candidate's models take of the items of rows."""
         features: Blocks = {}
         for name in self.members[member].input_names:
-            reader = self.processor.readers[name]
-            assert isinstance(reader, JointReader)
-            index = list(reader.parts).index(member)
-            items = [[item[index] for item in each] for each in kept[name]]
-            features |= self.members[member].model.input_blocks(name, items)
+            features |= self._of_input(member, name, kept[name])
         return features
+
+    def _of_input(self, member: str, name: str, kept: Sequence[list[Any]]) -> Blocks:
+        """The features of one input, of the items of each row."""
+        reader = self.processor.readers[name]
+        assert isinstance(reader, JointReader)
+        index = list(reader.parts).index(member)
+        items = [[item[index] for item in each] for each in kept]
+        return self.members[member].model.input_blocks(name, items)
 
 
 def _weight(read: Sequence[Row]) -> np.ndarray | None:

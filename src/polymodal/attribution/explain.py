@@ -20,7 +20,8 @@ from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers.items import each_item
 from polymodal.data.row_dataset import RowDataset
 from polymodal.errors import RunError, did_you_mean
-from polymodal.importance.shares import AnswerShares, answer_shares
+from polymodal.importance.contributions import AnswerShares
+from polymodal.importance.shares import answer_shares
 from polymodal.models.blend import BlendedModel
 from polymodal.models.encoders import Encoder
 from polymodal.models.inference import move, run_model

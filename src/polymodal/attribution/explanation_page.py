@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from polymodal.attribution.explanation_html import row_content, spoken_confidenc
 from polymodal.attribution.explanation_table import explanation_frame
 from polymodal.attribution.integrated_gradients import LIMIT
 from polymodal.attribution.row_choice import choose_rows
-from polymodal.data.tables.table import Table, read_table
+from polymodal.data.read_rows import ReadRows
+from polymodal.data.row_processor import Row
+from polymodal.data.tables.table import read_table
 from polymodal.data.tables.table_writing import write_parquet
 from polymodal.errors import worded
 from polymodal.evaluation.number_text import plain
@@ -26,6 +28,7 @@ from polymodal.models.predictor import Predictor
 from polymodal.report.report_page import render
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.atomic import write_text, writing
+from polymodal.utils.progress import silence
 from polymodal.utils.version import __version__
 
 PAGE, FRAME = "explanations.html", "explanations.parquet"
@@ -63,7 +66,8 @@ class Explanations:
         extent = f"{self.explained} of {self.rows} rows of {self.table}"
         if not self.chosen and self.explained < self.rows:
             extent = f"The first {extent}; name others with {worded('--rows 3,8', 'rows=[3, 8]')}"
-        sentences = [f"{extent}.", *self._completeness()]
+        sentences = [f"{extent}."] if self.rows > 1 else []
+        sentences += self._completeness()
         if any(entry.plain for entry in self.entries):
             sentences.append("Contributions in plain models sum to their scores exactly.")
         return sentences
@@ -115,21 +119,57 @@ def explain(
     readable = run.rows(table)
     readable.processor = run.processor  # which makes batches
     run.inspect(table).warn()
-    entries = explain_rows(run.model, readable, indices, targets=named, inside=_inside(run, table))
-    units = {name: target.shown_unit for name, target in run.declaration.targets.items()}
-    entries = [replace(entry, target_unit=units.get(entry.said.target, "")) for entry in entries]
+    inside = (
+        Inside(run.fused.model, run.fused.rows(table), neural_shares(run)) if neural_shares(run) else None
+    )
+    entries = _with_units(run, explain_rows(run.model, readable, indices, targets=named, inside=inside))
     return Explanations(table.name, entries, len(table), rows is not None)
 
 
-def _inside(run: PredictionRun, table: Table) -> Inside | None:
-    """The neural model that has a part in the answers of a blend; None where none has."""
+def explain_read(
+    run: PredictionRun,
+    cells: Mapping[str, Any],
+    read: Row,
+    neural: Row | None = None,
+    *,
+    targets: Sequence[str] | None = None,
+) -> Explanations:
+    """Explain a run's predictions for one row that was read already, as a service reads them.
+
+    Args:
+        run: The run.
+        cells: By input, as they were before they were read; texts are shown from them.
+        read: What ``run.reading`` kept of them.
+        neural: What ``run.fused.reading`` kept of them, where :func:`neural_shares` is not empty.
+        targets: By default all.
+
+    Raises:
+        RunError: If there is no such target.
+    """
+    run.require(Capability.explain)
+    table = read_table([{name: cells.get(name) for name in run.reading.readers}])
+    table = table.marking(run.reading.missing)
+    inside = None
+    if neural is not None:
+        inside = Inside(run.fused.model, ReadRows([neural], run.fused.processor, table), neural_shares(run))
+    rows = ReadRows([read], run.processor, table)
+    with silence():  # of a service, whose terminal is not that of who waits
+        entries = explain_rows(run.model, rows, [0], targets=targets, inside=inside)
+    return Explanations(table.name, _with_units(run, entries), len(table), chosen=True)
+
+
+def _with_units(run: PredictionRun, entries: Sequence[Explanation]) -> list[Explanation]:
+    units = {name: target.shown_unit for name, target in run.declaration.targets.items()}
+    return [replace(entry, target_unit=units.get(entry.said.target, "")) for entry in entries]
+
+
+def neural_shares(run: PredictionRun) -> dict[str, float]:
+    """By target the share of the neural model in the answers of a blend; empty where it has none in any."""
     model: Predictor = run.model
     if not isinstance(model, BlendedModel):
-        return None
+        return {}
     shares = {target: weights.get(NEURAL.name, 0.0) for target, weights in model.weights.items()}
-    if not any(shares.values()):
-        return None
-    return Inside(run.fused.model, run.fused.rows(table), shares)
+    return shares if any(shares.values()) else {}
 
 
 def write_explanations(found: Explanations, run: PredictionRun, output: str | Path) -> tuple[Path, Path]:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from polymodal.data.row_dataset import RowDataset
-from polymodal.importance.shares import AnswerShares, answer_shares
+from polymodal.importance.contributions import AnswerShares
+from polymodal.importance.shares import answer_shares
 from polymodal.importance.subsets import KeptRows
 from polymodal.models.inference import answers, run_batches
 from polymodal.models.predictor import Predictor

@@ -1,29 +1,20 @@
-"""How much each input contributed to the answers of rows that were read one by one, as JSON. Needs torch."""
+"""How much each input contributed to the answers of rows that were read one by one, as JSON.
+
+Of plain models it needs no torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from polymodal.answers.base import Decoder
-from polymodal.data.row_dataset import RowDataset
-from polymodal.data.row_processor import Row, RowProcessor
-from polymodal.importance.shares import AnswerShares, answer_shares
+from polymodal.answers.plain_blend import PlainBlend
+from polymodal.data.read_rows import ReadRows
+from polymodal.data.row_processor import Row, items_of
+from polymodal.importance.contributions import AnswerShares
+from polymodal.importance.shapley import make_game
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.records import JsonObject
-
-
-class _ReadRows(RowDataset):
-    """Rows that were read already, where an analysis takes those of a table."""
-
-    def __init__(self, rows: Sequence[Row], processor: RowProcessor) -> None:
-        self.read, self.processor = [{**row, "index": index} for index, row in enumerate(rows)], processor
-        self.skip, self.weights = False, None
-
-    def __len__(self) -> int:
-        return len(self.read)
-
-    def __getitems__(self, indices: Sequence[int]) -> list[Row]:
-        return [self.read[int(index)] for index in indices]
 
 
 def row_shares(run: PredictionRun, rows: Sequence[Row]) -> list[JsonObject]:
@@ -37,12 +28,37 @@ def row_shares(run: PredictionRun, rows: Sequence[Row]) -> list[JsonObject]:
         By row and target what each input that the row has adds to the probability of the predicted class (of
         several labels, of the likeliest), or to the predicted number in its unit.
     """
-    shares = answer_shares(run.model, _ReadRows(rows, run.processor), precision=run.precision)
     decoders = run.answerer.decoders
     return [
-        {target: _of(each[index], decoders[target]) for target, each in shares.items()}
-        for index in range(len(rows))
+        {target: _of(shares, decoders[target]) for target, shares in each.items()}
+        for each in _shares(run, rows)
     ]
+
+
+def _shares(run: PredictionRun, rows: Sequence[Row]) -> list[Mapping[str, AnswerShares]]:
+    """By row and target."""
+    if run.plain is not None:
+        return [plain_shares(run.plain, row) for row in rows]
+    from polymodal.importance.shares import answer_shares
+
+    shares = answer_shares(run.model, ReadRows(rows, run.processor), precision=run.precision)
+    return [{target: each[index] for target, each in shares.items()} for index in range(len(rows))]
+
+
+def plain_shares(blend: PlainBlend, row: Row) -> dict[str, AnswerShares]:
+    """The same as :func:`polymodal.importance.shares.answer_shares`, of plain models and one row.
+
+    Args:
+        blend: That answers.
+        row: That was read.
+    """
+    names = blend.input_names
+    game = make_game([name for name in names if items_of(row["cells"][name])])
+    answers = blend.of_subsets(row, game.subsets)
+    return {
+        target: AnswerShares.of_values(values.astype(float).reshape(len(values), -1).T, game, names, 0)
+        for target, values in answers.items()
+    }
 
 
 def _of(shares: AnswerShares, decoder: Decoder) -> JsonObject:

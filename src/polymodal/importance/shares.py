@@ -3,72 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from polymodal.data.row_dataset import RowDataset
-from polymodal.evaluation.statistics.bootstrap import finite
+from polymodal.importance.contributions import AnswerShares
 from polymodal.importance.shapley import Game, make_game
 from polymodal.importance.subsets import EmbeddedRows, KeptRows, embed_rows, subset_logits
 from polymodal.models.predictor import Predictor
-from polymodal.utils.records import Record
 
 BATCH = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputShares(Record):
-    """Contributions of the inputs to one output: the probability of a class, or the predicted number.
-
-    Attributes:
-        base: The output with no input, in the unit of the output.
-        value: The output with all inputs of the row.
-        shares: The Shapley value by input that the row has; ``base`` and these sum to ``value``.
-        missing: The inputs that the row lacks.
-        exact: Whether every subset of the inputs was tried; else the values are means over sampled orders.
-    """
-
-    base: float | None
-    value: float | None
-    shares: dict[str, float | None]
-    missing: list[str]
-    exact: bool
-
-
-@dataclass(frozen=True)
-class AnswerShares:
-    """Contributions of the inputs to one row's prediction for one target.
-
-    Attributes:
-        row: Its index in the table.
-        base: ``(outputs,)`` the prediction with no input: a probability per class, or the one number in the
-            target's unit.
-        answer: ``(outputs,)`` the prediction with all inputs of the row.
-        shares: ``(outputs,)`` by input that the row has, in the same unit; over the inputs they sum to
-            ``answer - base``. An input that the row lacks has no share.
-        missing: The inputs that the row lacks.
-        exact: Whether every subset of the inputs was tried; else the shares are means over sampled orders,
-            which sum to the same.
-    """
-
-    row: int
-    base: np.ndarray
-    answer: np.ndarray
-    shares: dict[str, np.ndarray]
-    missing: tuple[str, ...]
-    exact: bool
-
-    def of(self, output: int = 0) -> OutputShares:
-        """The contributions to one output, the index of a class, or 0 for a number."""
-        return OutputShares(
-            base=finite(self.base[output]),
-            value=finite(self.answer[output]),
-            shares={name: finite(share[output]) for name, share in self.shares.items()},
-            missing=list(self.missing),
-            exact=self.exact,
-        )
 
 
 def answer_shares(
@@ -149,20 +94,11 @@ def _play(
         for name in targets:
             answer = model.head(name).answer(logits[name].to(model.device)).cpu().double()
             answers[name].append(answer.reshape(len(indices), -1).numpy())
-    missing = tuple(name for name in batch.embedded if name not in game.players)
     result = {}
     for name, tried in answers.items():
         values = np.stack(tried, axis=-1)  # (rows, outputs, subsets)
-        shares = game.values(values)  # (rows, outputs, players)
         result[name] = [
-            AnswerShares(
-                row=int(batch.index[index]),
-                base=values[row, :, 0],
-                answer=values[row, :, -1],
-                shares={player: shares[row, :, p] for p, player in enumerate(game.players)},
-                missing=missing,
-                exact=game.exact,
-            )
+            AnswerShares.of_values(values[row], game, list(batch.embedded), int(batch.index[index]))
             for row, index in enumerate(indices.tolist())
         ]
     return result

@@ -46,6 +46,7 @@ def describe_run(served: ServedRun, searches: bool = False) -> JsonObject:
             }
             for each in served.inputs.values()
         ],
+        "attachments": list(served.attachments),
         "capabilities": capabilities,
         "samples": len(served.samples),
     }

@@ -49,7 +49,7 @@ class ServedHeads(ServedRun):
                 "name": name,
                 "task": declared[name].task,
                 "classes": list(readers[name].classes) or None,
-                "unit": None,
+                "unit": declared[name].shown_unit or None,
             }
             for name in self.run.targets
         ]

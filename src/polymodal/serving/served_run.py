@@ -145,6 +145,11 @@ class ServedRun(ABC):
         return self._vectors[input]
 
     @property
+    def attachments(self) -> list[str]:
+        """The types of file that messages may hold; none of a run without conversations."""
+        return []
+
+    @property
     def waiting(self) -> int:
         """The number of rows that wait for the model."""
         talking = 0 if self.talker is None else self.talker.waiting
@@ -243,7 +248,7 @@ class ServedRun(ABC):
         good = [each.row for each in read if not each.problems]
         answers = await self._answers.submit(good)
         if shares and good:
-            added = await self.in_model(api.row_shares, self.run, good)
+            added = await self.in_model(lambda run: api.row_shares(run, good), self.run)
             answers = [{**one, "shares": own} for one, own in zip(answers, added, strict=True)]
         made = iter(answers)
         return [
@@ -294,7 +299,9 @@ class ServedRun(ABC):
         kept = api.read_samples(self.run.folder)
         if kept is None:
             return []
-        rows = [{name: row[name] for name in self.inputs if name in row} for row in kept.embedded()]
+        sequences = [each.name for each in self.inputs.values() if each.modality == "sequence"]
+        whole = kept.embedded(sequences)
+        rows = [{name: row[name] for name in self.inputs if name in row} for row in whole]
         return [{"row": row, "answer": sample.answer} for row, sample in zip(rows, kept.rows, strict=True)]
 
 

@@ -12,7 +12,7 @@ from polymodal.serving.batching import Batcher
 from polymodal.serving.chat.talker import Talker
 from polymodal.serving.problems import ItemProblem, Refusal
 from polymodal.serving.served_run import ServedRun, problem_of
-from polymodal.serving.values import ServedInput
+from polymodal.serving.values import MEDIA, ServedInput
 
 LANGUAGE = "language"
 """The kind of a run that answers in words, as the service names it."""
@@ -48,6 +48,12 @@ class ServedWords(ServedRun):
         """See :class:`ServedRun`."""
         named: JsonObject = {"name": self.run.column, "task": "generation", "classes": None, "unit": None}
         return [named] if "predict" in self.supported else []
+
+    @property
+    def attachments(self) -> list[str]:
+        """See :class:`ServedRun`."""
+        modalities = dict.fromkeys(reader.modality for reader in self.run.processor.readers.values())
+        return [f"{modality}/*" for modality in modalities if modality in MEDIA]
 
     @cached_property
     def talker(self) -> Talker:

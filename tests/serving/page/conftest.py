@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from polymodal.serving.routes import page
-from tests.support.live import Served
+from tests.support.live_servers import live
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -36,7 +36,7 @@ def address() -> Iterator[str]:
     """Of the page's files without a service: a test answers its requests."""
     app = FastAPI()
     app.include_router(page.router())
-    with Served(app) as address:
+    with live(app) as address:
         yield address
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from polymodal.serving.app import create_app
 from polymodal.serving.service import Service
-from tests.support.live import Served
+from tests.support.live_servers import live
 
 PHOTO = "photos/1.png"
 
@@ -26,7 +26,7 @@ def token() -> str:
 def address(fitted_houses: Path, token: str) -> Iterator[str]:
     """Of a live service with the run ``run`` (photo, note, bedrooms → kind, price)."""
     service = Service.load([fitted_houses / "run"], device="cpu", decoders=1, token=token)
-    with Served(create_app(service)) as address:
+    with live(create_app(service)) as address:
         yield address
 
 

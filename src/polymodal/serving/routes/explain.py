@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -14,9 +16,9 @@ from polymodal.serving.bounded import bounded
 from polymodal.serving.chat.reading import body_schema
 from polymodal.serving.description import example_row
 from polymodal.serving.items import check_size
-from polymodal.serving.problems import ItemProblem, Refusal
+from polymodal.serving.problems import Refusal
 from polymodal.serving.security import DOCUMENT_POLICY
-from polymodal.serving.served_run import ServedRun
+from polymodal.serving.served_run import ServedRun, problem_of
 from polymodal.serving.service import Service
 from polymodal.serving.values import Given
 
@@ -74,13 +76,11 @@ async def explained(
     cells, problem = served.cells(body.row, given)
     if problem is not None:
         raise Refusal(422, problem.message, [problem])
-    [answer] = await served.predict([cells])  # what cannot be read fails here, in a worker
-    if isinstance(answer, ItemProblem):
-        raise Refusal(422, answer.message, [answer])
-    result = await served.in_model(api.explain, served.run, [cells], targets=body.targets)
-    if as_page:
-        footer = f"Run {served.name}, explained by Polymodal {api.__version__}."
-        page: str = await served.in_model(api.explanation_page, result, served.run, footer)
+    with served.admitted(1):
+        await asyncio.to_thread(_prepare)
+        rows = await read_for_explanation(served, cells)
+        result, page = await served.in_model(_explained, served, cells, rows, body.targets, as_page)
+    if page is not None:
         return service.without_paths(page)
     readers = served.reading.targets
     return {
@@ -88,3 +88,46 @@ async def explained(
         "sentences": [service.without_paths(sentence) for sentence in result.sentences()],
         "answers": [api.summary(entry, readers) for entry in result.entries],
     }
+
+
+def _prepare() -> None:
+    """Import what explains, torch among it: seconds, for which a run of plain models answers others."""
+    _ = api.explain_read, api.summary
+
+
+async def read_for_explanation(served: ServedRun, cells: Mapping[str, Any]) -> list[api.Row]:
+    """A row as the run reads it, and as the neural model in a blend does; read in worker processes.
+
+    Raises:
+        Refusal: If it cannot be read (422).
+    """
+    run = served.run
+    assert isinstance(run, api.Run)
+    rows = []
+    for reading in await served.in_model(_readings, run):
+        [read] = await served.decoders.read(reading, [cells])
+        if read.problems:
+            problem = problem_of(read, 1)
+            raise Refusal(422, problem.message, [problem])
+        rows.append(read.row)
+    return rows
+
+
+def _readings(run: api.Run) -> list[api.RowProcessor]:
+    """What reads a row for the run, and for the neural model in a blend, which may have to be loaded."""
+    return [run.reading, run.fused.reading] if api.neural_shares(run) else [run.reading]
+
+
+def _explained(
+    served: ServedRun,
+    cells: Mapping[str, Any],
+    rows: Sequence[api.Row],
+    targets: Sequence[str] | None,
+    as_page: bool,
+) -> tuple[api.Explanations, str | None]:
+    """The explanation of a row, and its page where one is wanted; computed in the thread of the model."""
+    run = served.run
+    assert isinstance(run, api.Run)
+    result = api.explain_read(run, cells, *rows, targets=targets)
+    footer = f"Run {served.name}, explained by Polymodal {api.__version__}."
+    return result, api.explanation_page(result, run, footer) if as_page else None

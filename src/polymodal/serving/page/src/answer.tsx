@@ -9,9 +9,13 @@ export const spoken = (value: Scalar | Scalar[] | undefined): string => {
   return typeof value === "number" ? plain(value) : String(value);
 };
 
+/** The answer for one target with its unit. */
+export const withUnit = ({ name, unit }: Target, answer: Answer): string =>
+  [spoken(answer.values[name]), unit].filter(Boolean).join(" ");
+
 /** The answer in one line, for the history and for screen readers. */
 export const summary = (run: Run, answer: Answer): string =>
-  run.targets.map(({ name }) => `${name}: ${spoken(answer.values[name])}`).join(", ");
+  run.targets.map((target) => `${target.name}: ${withUnit(target, answer)}`).join(", ");
 
 function OneTarget({ target, answer }: { target: Target; answer: Answer }) {
   const value = answer.values[target.name];
@@ -41,12 +45,12 @@ export function Shares({ run, shares }: { run: Run; shares: Record<string, Recor
       {targets.map((target) => (
         <div key={target.name}>
           {targets.length > 1 && <h4>{target.name}</h4>}
-          <Contributions of={shares[target.name]!} unit={isShare(target) ? "" : target.unit ?? ""} />
+          <Contributions of={shares[target.name]!} unit={target.unit ?? ""} points={isShare(target)} />
         </div>
       ))}
       <p class="soft">
         <span class="key for" /> raises, <span class="key against" /> lowers the answer,
-        {targets.some(isShare) ? " in probability" : ""}{targets.some(isShare) && !targets.every(isShare) ? " or" : ""}
+        {targets.some(isShare) ? " in points of the probability" : ""}{targets.some(isShare) && !targets.every(isShare) ? " or" : ""}
         {targets.every(isShare) ? "" : " in the unit of the target"}: Shapley values, from no input at all to this row.
       </p>
     </>

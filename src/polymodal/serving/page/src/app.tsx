@@ -54,14 +54,15 @@ function Token({ load }: { load: () => Promise<void> }) {
 function titleOf(entry: Run): string {
   const targets = entry.targets.map((target) => target.name).join(", ");
   const inputs = entry.inputs.map((input) => input.name).join(", ");
-  return targets ? `${targets} from ${inputs}` : inputs;
+  return targets ? `${targets} from ${inputs}` : inputs || entry.name;
 }
 
 const WRITTEN: Record<string, string> = { r2: "R²", mae: "MAE", rmse: "RMSE", auroc: "AUROC", macro_f1: "macro F1" };
 
-function subtitleOf({ metric, kind, inputs, targets }: Run): string {
+function subtitleOf({ metric, kind, inputs, targets, attachments }: Run): string {
   const kinds = [...new Set(inputs.map((input) => input.modality))].join(", ");
-  const parts = [`${inputs.length} ${inputs.length === 1 ? "input" : "inputs"} (${kinds})`];
+  const read = ["text", ...(attachments ?? []).map((type) => type.replace("/*", ""))].join(", ");
+  const parts = [inputs.length ? `${inputs.length} ${inputs.length === 1 ? "input" : "inputs"} (${kinds})` : `messages (${read})`];
   const of = targets.length > 1 ? `${targets[0]!.name}: ` : "";
   if (metric) parts.unshift(`${of}${WRITTEN[metric.name] ?? metric.name.replaceAll("_", " ")} ${plain(metric.value)} on ${plain(metric.rows)} test rows`);
   if (kind === "space") parts.push("shared space of vectors");

@@ -1,5 +1,5 @@
 // Bars: probabilities from zero, and contributions to both sides of it.
-import { percent, plain } from "./numbers";
+import { percent, plain, points as signedPoints } from "./numbers";
 
 const FIRST = 6;
 
@@ -32,7 +32,9 @@ export function Probabilities({ of, chosen }: { of: Record<string, number>; chos
   );
 }
 
-export function Contributions({ of, unit }: { of: Record<string, number>; unit: string }) {
+/** Contributions in the unit of the target, or in points where the answer is a probability. */
+export function Contributions({ of, unit, points }: { of: Record<string, number>; unit: string; points: boolean }) {
+  const written = (value: number) => (points ? `${signedPoints(value)} points` : [plain(value, true), unit].filter(Boolean).join(" "));
   const all = Object.entries(of).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
   const most = Math.max(...all.map(([, value]) => Math.abs(value)));
   return (
@@ -43,7 +45,7 @@ export function Contributions({ of, unit }: { of: Record<string, number>; unit: 
           <span class="lane" aria-hidden="true">
             <i class={value < 0 ? "against" : "for"} style={{ width: widthOf(value, most) }} />
           </span>
-          <span class="n">{plain(value, true)}{unit && ` ${unit}`}</span>
+          <span class="n">{written(value)}</span>
         </li>
       ))}
     </ul>

@@ -2,7 +2,7 @@
 import { signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Run } from "./contract";
-import { MEDIA, readFile, type Media } from "./form";
+import { readFile, type Media } from "./form";
 import { Preview } from "./media";
 import { ServiceError, isAbort, messageOf, post } from "./service";
 import { mostBytes, locked, notice } from "./state";
@@ -56,7 +56,7 @@ export function ChatTab({ run }: { run: Run }) {
   const turns = conversations.value[run.name] ?? [];
   useEffect(() => { if (turns.length) end.current?.scrollIntoView({ block: "nearest" }); }, [turns]);
 
-  const kinds = [...new Set(run.inputs.filter((input) => MEDIA.includes(input.modality)).map((input) => input.accept ?? `${input.modality}/*`))];
+  const kinds = run.attachments ?? [];
   const attach = async (files: Iterable<File>) => {
     error.value = "";
     try {

@@ -23,6 +23,7 @@ export interface Run {
   metric: { name: string; value: number; rows: number } | null;
   targets: Target[];
   inputs: Input[];
+  attachments?: string[]; // types of files that messages may hold
   capabilities: string[];
   samples: number;
 }

@@ -7,6 +7,9 @@ export function plain(value: number, sign = false): string {
   return value < 0 ? `−${text}` : sign && value > 0 ? `+${text}` : text;
 }
 
+/** A difference of probabilities, in points of a percentage. */
+export const points = (share: number): string => `${share < 0 ? "−" : "+"}${Math.abs(100 * share).toFixed(1)}`;
+
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 export function bytes(size: number): string {

@@ -1,7 +1,7 @@
 // The tab Predict: the form with its examples, the answer beside it, the explanation below, the history.
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { AnswerOf, Shares, spoken, summary } from "./answer";
+import { AnswerOf, Shares, summary, withUnit } from "./answer";
 import type { Row, Run, Sample } from "./contract";
 import { Explanation } from "./explanation";
 import { FieldOf } from "./field";
@@ -30,7 +30,7 @@ function Examples({ run }: { run: Run }) {
         return (
           <button key={at} type="button" class="example" onClick={() => open(sample, at)}>
             {typeof cell === "string" && <img src={cell} alt="" />}
-            <span>Example {at + 1}<small>{run.targets[0] && spoken(sample.answer.values[run.targets[0].name]).slice(0, 40)}</small></span>
+            <span>Example {at + 1}<small>{run.targets[0] && withUnit(run.targets[0], sample.answer).slice(0, 40)}</small></span>
           </button>
         );
       })}
