@@ -23,5 +23,6 @@ def test_importing_it_takes_less_than_half_a_second():
 
 
 def test_reading_and_answering_import_no_library_of_training():
-    code = f"import polymodal.runtime.onnx_run, sys; print([n for n in {HEAVY} if n in sys.modules])"
+    modules = "polymodal.runtime.onnx_run, polymodal.runtime.blend_run"
+    code = f"import {modules}, sys; print([n for n in {HEAVY} if n in sys.modules])"
     assert printed(code).strip() == "[]"

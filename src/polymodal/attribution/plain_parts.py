@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from polymodal.answers.plain_blend import model_name
+from polymodal.answers.plain_answers import model_name
 from polymodal.attribution.attributed_parts import CELL, Drawing, InputMap, Part
 from polymodal.data.collator import Collator
 from polymodal.data.readers.items import each_item

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from polymodal.answers.plain_blend import PlainAnswers
+from polymodal.answers.plain_answers import PlainAnswers
 from polymodal.data.readers import Reader
 from polymodal.utils.registry import Registry
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polymodal.answers.base import SavedDecoder, decoder_of_state
-from polymodal.answers.plain_blend import PlainBlend, Weights
+from polymodal.answers.plain_answers import Weights
+from polymodal.answers.plain_blend import PlainBlend
 from polymodal.artifact.integrity import CHECKSUMS, write_sums
 from polymodal.artifact.run_folder import BLEND, BLEND_FILES, discard_candidates, discard_readers
 from polymodal.artifact.run_folder import CANDIDATES as CANDIDATES_FOLDER

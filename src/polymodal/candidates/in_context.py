@@ -15,10 +15,10 @@ from polymodal.candidates.in_context_weights import FILES, LARGEST, Network, rea
 from polymodal.errors import RunError, one_line
 from polymodal.plain.blocks import Blocks
 from polymodal.plain.learners import Goal, Learner
-from polymodal.plain.learners.design import Matrix
 from polymodal.plain.learners.goal import Kind
 from polymodal.plain.learners.reduction import Reduction, reduced_width
 from polymodal.plain.model import PlainModel
+from polymodal.plain.sparse import Matrix
 from polymodal.plain.storage import Arrays, as_array, as_count, read_state, write_state
 from polymodal.utils.records import Settings
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polymodal.answers.base import Decoder
-from polymodal.answers.plain_blend import blend_logits
+from polymodal.answers.plain_answers import blend_logits
 from polymodal.candidates.base import HELD_OUT, Tried
 from polymodal.candidates.choosing import Choice
 from polymodal.evaluation.metrics.metrics import evaluate

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from polymodal.answers.plain_blend import PlainAnswers, model_name
+from polymodal.answers.plain_answers import PlainAnswers, model_name
 from polymodal.candidates.base import CANDIDATES, FEW, HELD_OUT, Candidate, Tried
 from polymodal.config import TargetConfig
 from polymodal.data.readers import READERS, Reader

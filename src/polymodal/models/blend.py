@@ -16,7 +16,8 @@ from polymodal.answers.base import (
     check_temperature,
     decoder_of_state,
 )
-from polymodal.answers.plain_blend import PlainBlend, Weights, blend_logits
+from polymodal.answers.plain_answers import Weights, blend_logits
+from polymodal.answers.plain_blend import PlainBlend
 from polymodal.models.base import encode
 from polymodal.models.blend_members import Answers, Member, PlainMember, are_equal
 from polymodal.models.heads import Head, HeadDecoder, build_head

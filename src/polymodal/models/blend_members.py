@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
-from polymodal.answers.plain_blend import PlainAnswers
+from polymodal.answers.plain_answers import PlainAnswers
 from polymodal.models.base import encode
 from polymodal.models.encoders import Encoder, encoder_settings
 from polymodal.models.fusion.base import masked_mean
@@ -142,18 +141,11 @@ class PlainInput:
     @property
     def nbytes(self) -> int:
         """See :class:`EmbeddedCells`."""
-        return sum(_bytes(block.values) for block in self.blocks.values())
+        return sum(block.values.nbytes for block in self.blocks.values())
 
     def features(self) -> Blocks:
         """The features of the batch."""
         return {name: block.rows(self.rows) for name, block in self.blocks.items()}
-
-
-def _bytes(values: np.ndarray | csr_matrix) -> int:
-    """The size of features in memory."""
-    if isinstance(values, np.ndarray):
-        return values.nbytes
-    return values.data.nbytes + values.indices.nbytes + values.indptr.nbytes
 
 
 class PlainMember(Member):

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from polymodal.answers.base import DECODERS, Decoder, SavedDecoder
-from polymodal.answers.plain_blend import PlainBlend, blend_logits
+from polymodal.answers.plain_answers import blend_logits
+from polymodal.answers.plain_blend import PlainBlend
 from polymodal.artifact.run_folder import CANDIDATES as FOLDER
 from polymodal.candidates import CANDIDATES, HELD_OUT, Candidate, Tried
 from polymodal.candidates.checks import NEURAL, needs_torch

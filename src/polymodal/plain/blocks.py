@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy.sparse import csr_matrix, vstack
+
+from polymodal.plain.sparse import Matrix, Sparse, vstack
 
 Kind: TypeAlias = Literal["number", "category", "sparse"]
 
@@ -36,7 +37,7 @@ class Block:
 
     Attributes:
         values: ``(rows, columns)`` float32. A dense array for "number" and "category", NaN where the value is
-            missing or the category was not in the training rows. A CSR matrix for "sparse", an empty row
+            missing or the category was not in the training rows. A :class:`Sparse` for "sparse", an empty row
             where the input is missing.
         present: ``(rows,)`` bool: whether the row has this input.
         columns: What the columns are.
@@ -45,7 +46,7 @@ class Block:
         ValueError: The shapes do not agree, or the kind of matrix does not fit the kind of columns.
     """
 
-    values: "np.ndarray | csr_matrix"
+    values: Matrix
     present: np.ndarray
     columns: Columns
 
@@ -53,7 +54,7 @@ class Block:
         expected = (len(self.present), len(self.columns.names))
         if self.values.shape != expected:
             raise ValueError(f"values have the shape {self.values.shape}, expected {expected}")
-        if isinstance(self.values, csr_matrix) != (self.columns.kind == "sparse"):
+        if isinstance(self.values, Sparse) != (self.columns.kind == "sparse"):
             raise ValueError(f"columns of kind {self.columns.kind} in a {type(self.values).__name__}")
 
     def __len__(self) -> int:
@@ -70,8 +71,9 @@ class Block:
 
 def join_rows(blocks: Sequence[Block]) -> Block:
     """The rows of several blocks of the same columns, one block after the other."""
-    values = [block.values for block in blocks]
-    joined = vstack(values, format="csr") if blocks[0].columns.kind == "sparse" else np.concatenate(values)
+    sparse = [block.values for block in blocks if isinstance(block.values, Sparse)]
+    dense = [block.values for block in blocks if isinstance(block.values, np.ndarray)]
+    joined = vstack(sparse) if sparse else np.concatenate(dense)
     return Block(joined, np.concatenate([block.present for block in blocks]), blocks[0].columns)
 
 

@@ -1,8 +1,7 @@
 """Answers of an export without torch and Transformers: ``polymodal.runtime.load(folder).predict(rows)``.
 
 ``polymodal export RUN --to onnx`` writes the folder. Reading and answering take numpy, onnxruntime,
-tokenizers, pillow and av (soxr for recordings), for the plain models of a blend also scikit-learn, scipy and
-lightgbm; importing this module takes none of them.
+tokenizers, pillow and av (soxr for recordings); importing this module takes none of them.
 """
 
 from __future__ import annotations

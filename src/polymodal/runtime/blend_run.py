@@ -8,17 +8,18 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from polymodal.answers.plain_blend import ArrayAnswers, PlainAnswers, blend_logits
+from polymodal.answers.plain_answers import ArrayAnswers, PlainAnswers, blend_logits
 from polymodal.data.readers import Reader
 from polymodal.data.readers.joint_reader import joint_readers
 from polymodal.data.row_processor import RowProcessor, items_of
 from polymodal.errors import RunError
+from polymodal.plain.array_model import ArrayModel
 from polymodal.plain.blocks import Blocks
-from polymodal.plain.model import PlainModel
 from polymodal.plain.plain_readers import check_inputs, load_readers
 from polymodal.runtime.exported_run import Cells, ExportedRun
-from polymodal.runtime.manifest import CANDIDATES, FILE, ONNX, Manifest
+from polymodal.runtime.manifest import CANDIDATES, ENCODED, FILE, ONNX, VECTORS, Manifest
 from polymodal.runtime.onnx_run import OnnxRun
+from polymodal.runtime.vectors import Vectors
 
 
 class Member(Protocol):
@@ -60,16 +61,22 @@ class ArrayMember:
     Args:
         models: Answer.
         readers: By input.
+        vectors: The encoders of some inputs; None without.
     """
 
-    def __init__(self, models: PlainAnswers, readers: Mapping[str, Reader]) -> None:
-        self.models, self.readers = models, readers
+    def __init__(
+        self, models: PlainAnswers, readers: Mapping[str, Reader], vectors: Vectors | None = None
+    ) -> None:
+        self.models, self.readers, self.vectors = models, readers, vectors
 
     def answers(self, cells: Cells) -> ArrayAnswers:
         """See :class:`Member`."""
+        kept = {name: [items_of(row[name]) for row in cells] for name in self.models.input_names}
+        if self.vectors is not None:
+            kept |= self.vectors.of_rows(cells)
         features: Blocks = {}
-        for name in self.models.input_names:
-            features |= self.models.model.input_blocks(name, [items_of(row[name]) for row in cells])
+        for name, items in kept.items():
+            features |= self.models.model.input_blocks(name, items)
         return self.models.answers(features)
 
 
@@ -111,7 +118,8 @@ class BlendRun(ExportedRun):
                 run = OnnxRun.of_folder(location, Manifest.read(location), threads)
                 members[name] = NeuralMember(name, run)
             else:
-                members[name] = plain_member(name, location, names, threads)
+                vectors = Vectors.of_folder(location / VECTORS, threads) if kind == ENCODED else None
+                members[name] = plain_member(name, location, names, vectors)
         if list(processor.targets) != list(manifest.decoders):
             raise RunError(f"{folder}: its files are of different exports. Export again")
         return cls(folder, manifest, processor, members)
@@ -150,12 +158,14 @@ class BlendRun(ExportedRun):
         ]
 
 
-def plain_member(name: str, folder: Path, inputs: Sequence[str], threads: int | None) -> ArrayMember:
+def plain_member(name: str, folder: Path, inputs: Sequence[str], vectors: Vectors | None) -> ArrayMember:
     """The plain models of a candidate in the folder that a fit wrote.
 
     Raises:
         RunError: If a file is missing or damaged.
     """
-    readers, model = load_readers(folder), PlainModel.load(folder, threads=threads)
+    readers, model = load_readers(folder), ArrayModel.load(folder)
+    if vectors is not None:
+        readers |= vectors.readers
     check_inputs(folder, readers, model, inputs)
-    return ArrayMember(PlainAnswers(name, model), readers)
+    return ArrayMember(PlainAnswers(name, model), readers, vectors)

@@ -18,8 +18,10 @@ FILE, MODEL = "export.json", "model.onnx"
 FORMAT = 1
 """Of the folder; a later one may hold what this version does not know."""
 FP32, INT8 = "fp32", "int8"
-CANDIDATES, ONNX, PLAIN = "candidates", "onnx", "plain"
-"""The folder of a blend's candidates, and their kinds."""
+CANDIDATES, VECTORS = "candidates", "vectors"
+"""The folder of a blend's candidates, and in that of one the folder of its encoders."""
+ONNX, PLAIN, ENCODED = "onnx", "plain", "encoded"
+"""The kinds of candidates."""
 PLACES = ("place", "present")
 """What the model takes of an input besides the tensors of its items; see :class:`ArrayProcessor`."""
 
@@ -83,9 +85,9 @@ class Manifest(Record):
         precision: ``fp32`` or ``int8``.
         inputs: Of the model, in declared order.
         decoders: By target, in declared order, what its outputs mean.
-        candidates: Of a blend, by name what its folder in ``candidates`` holds: ``onnx``, an export, or
-            ``plain``, plain models; empty for one model.
-        weights: Of a blend, by target and by model; see :mod:`polymodal.answers.plain_blend`.
+        candidates: Of a blend, by name what its folder in ``candidates`` holds: ``onnx``, an export,
+            ``plain``, plain models, or ``encoded``, such models with encoders; empty for one model.
+        weights: Of a blend, by target and by model; see :mod:`polymodal.answers.plain_answers`.
         tokenizers: By folder of a tokenizer its ``pad`` token, the most tokens it takes (``most``) and the
             ``side`` where it cuts.
         run: Which it is of; None of earlier versions.

@@ -29,6 +29,5 @@ def open_export(folder: str | os.PathLike[str], *, threads: int | None = None) -
 
         return BlendRun.of_folder(path, manifest, threads)
     except ModuleNotFoundError as error:
-        root = (error.name or "").partition(".")[0]
-        package = {"sklearn": "scikit-learn"}.get(root, root)
+        package = (error.name or "").partition(".")[0]
         raise ConfigError(f"{path}: needs {package}, which is not installed: pip install {package}") from None

@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
 
 from polymodal.data.readers import READERS
 from polymodal.errors import ConfigError, RunError
 from polymodal.plain.blocks import Block
 from polymodal.plain.features import FEATURIZERS, Featurizer, featurizer_of
+from polymodal.plain.sparse import Sparse
 
 ROWS = 60
 rng = np.random.default_rng(0)
@@ -55,7 +55,7 @@ def featurizer(modality: str, items: list | None = None) -> Featurizer:
 
 
 def values(block: Block) -> np.ndarray:
-    return block.values.toarray() if isinstance(block.values, csr_matrix) else block.values
+    return block.values.toarray() if isinstance(block.values, Sparse) else block.values
 
 
 def assert_equal_blocks(one: dict[str, Block], other: dict[str, Block]) -> None:

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
 from scipy.special import logit
 
 from polymodal.errors import RunError
 from polymodal.plain.blocks import Block, Columns
 from polymodal.plain.learners import LEARNERS, Goal, Learner
 from polymodal.plain.learners.contributions import mean_of
+from polymodal.plain.sparse import Sparse
 from tests.plain.learners.test_learners import EACH, blocks_of, few_trees, fitted, goal_of, removed
 
 assert few_trees  # a fixture of all tests here
@@ -84,7 +84,7 @@ def test_directions_of_words_are_shared_out_to_the_words_that_a_row_has():
     random = np.random.default_rng(0)
     words = (random.random((400, 80)) < 0.1).astype(np.float32)
     words[:, 3] = random.random(400) < 0.5
-    block = Block(csr_matrix(words), np.ones(400, bool), Columns(tuple(map(str, range(80))), "sparse"))
+    block = Block(Sparse.of(words), np.ones(400, bool), Columns(tuple(map(str, range(80))), "sparse"))
     goal = Goal("classes", words[:, 3].astype(int), 2)
     found = fitted("boosting", {"note": block}, goal).contributions({"note": block}, 1)
     columns = found.blocks["note"].columns

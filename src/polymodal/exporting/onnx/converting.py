@@ -14,8 +14,10 @@ import onnxscript  # noqa: F401 - which torch's exporter imports
 import torch
 from onnx import load_model
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from torch import nn
 from torch.export import Dim, ExportedProgram
 
+from polymodal.data.readers import Reader
 from polymodal.errors import RunError
 from polymodal.exporting.onnx.graph import Example, Graph, example, input_entry
 from polymodal.runs.prediction_run import PredictionRun
@@ -38,19 +40,40 @@ def convert(run: PredictionRun, path: Path) -> list[InputEntry]:
     """
     readers = run.processor.readers
     entries = [input_entry(name, reader) for name, reader in readers.items()]
-    shown = example(entries, list(readers.values()))
     graph = Graph(run.model, entries).eval()
+    return convert_graph(run.folder, graph, entries, list(readers.values()), path)
+
+
+def convert_graph(
+    source: Path, graph: nn.Module, entries: Sequence[InputEntry], readers: Sequence[Reader], path: Path
+) -> list[InputEntry]:
+    """Write a graph that is called with the tensors of inputs as one file.
+
+    Args:
+        source: The run, for messages.
+        graph: In evaluation mode; takes what :func:`example` makes.
+        entries: Its inputs.
+        readers: Of these.
+        path: Of the file.
+
+    Returns:
+        The inputs that it takes.
+
+    Raises:
+        RunError: If PyTorch cannot record it for any number of rows, or ONNX lacks an operation.
+    """
+    shown = example(entries, readers)
     ways = [shown, shown.of_one_length()]
-    program = _first_possible(run, [partial(record, graph, way) for way in ways])
+    program = _first_possible(source, [partial(record, graph, way) for way in ways])
     free = free_sizes(program)
     if fixed := [name for name, own in zip(shown.names, free, strict=True) if not own[0]]:
         reason = f"its model can be recorded for one number of rows alone (tensor {fixed[0]})"
-        raise RunError(f"{run.folder}: {reason}. Serve the run itself")
-    _first_possible(run, [partial(save, program, shown.names, path)])
+        raise RunError(f"{source}: {reason}. Serve the run itself")
+    _first_possible(source, [partial(save, program, shown.names, path)])
     return shown.taken(entries, free)
 
 
-def _first_possible(run: PredictionRun, ways: Sequence[Callable[[], Any]]) -> Any:
+def _first_possible(source: Path, ways: Sequence[Callable[[], Any]]) -> Any:
     """The result of the first of several ways that is possible.
 
     Raises:
@@ -60,16 +83,16 @@ def _first_possible(run: PredictionRun, ways: Sequence[Callable[[], Any]]) -> An
         try:
             return way()
         except Exception as error:  # torch.export raises many classes; the next way has fixed lengths
-            LOG.debug("%s: another way to record the model is tried: %s", run.folder, error)
+            LOG.debug("%s: another way to record the model is tried: %s", source, error)
     try:
         return ways[-1]()
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         fix = "Fit with other encoders or another fusion, or serve the run itself"
-        raise RunError(f"{run.folder}: its model cannot be converted to ONNX ({reason}). {fix}") from error
+        raise RunError(f"{source}: its model cannot be converted to ONNX ({reason}). {fix}") from error
 
 
-def record(graph: Graph, shown: Example) -> ExportedProgram:
+def record(graph: nn.Module, shown: Example) -> ExportedProgram:
     """Record the graph with the dimensions that are free.
 
     Raises:

@@ -3,11 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Self
 
 import numpy as np
-from scipy.fft import dct, irfft, rfft
 
 from polymodal.data.readers import AudioReader, Reader
 from polymodal.plain.blocks import Columns
@@ -85,8 +84,8 @@ class Spectra:
     @cached_property
     def window_correlation(self) -> np.ndarray:
         """Autocorrelation of the window itself, by which that of frames is divided (Boersma 1993)."""
-        power = np.abs(rfft(self.window, self.length)) ** 2
-        own = irfft(power)[self.lags]
+        power = np.abs(np.fft.rfft(self.window, self.length)) ** 2
+        own = np.fft.irfft(power)[self.lags]
         return (own / (self.window**2).sum()).astype(np.float32)
 
     def frames(self, waveform: np.ndarray) -> np.ndarray:
@@ -143,11 +142,11 @@ class AudioFeaturizer(Featurizer):
 def _features(waveform: np.ndarray, spectra: Spectra) -> dict[str, np.ndarray]:
     """The features of one recording, by part."""
     frames = spectra.frames(waveform)
-    power = np.abs(rfft(frames * spectra.window, spectra.length, axis=1)) ** 2
+    power = np.abs(np.fft.rfft(frames * spectra.window, spectra.length, axis=1)) ** 2
     power /= (spectra.window**2).sum()
     mel = np.log(np.maximum(power @ spectra.filters, QUIETEST))
     mel = np.maximum(mel, mel.max() - TOP_DB * math.log(10) / 10)
-    cepstra = dct(mel, norm="ortho", axis=1)[:, :COEFFICIENTS]
+    cepstra = mel @ cosines(BANDS)[:, :COEFFICIENTS]
     pitch, voicing = _pitch(power, spectra)
     contours = np.column_stack([_contours(frames, power, spectra), voicing])
     moments = ("mean", "deviation", "change")
@@ -161,6 +160,15 @@ def _features(waveform: np.ndarray, spectra: Spectra) -> dict[str, np.ndarray]:
         # Without the level: how a recording goes on should not depend on the distance of the microphone.
         "course": segments(coarse - mel.mean(), SEGMENTS),
     }
+
+
+@lru_cache
+def cosines(size: int) -> np.ndarray:
+    """``(size, size)`` float32 whose product with a row is its discrete cosine transform, orthonormal."""
+    order = np.arange(size)
+    table = np.cos(np.pi / size * (order[:, None] + 0.5) * order) * np.sqrt(2 / size)
+    table[:, 0] /= np.sqrt(2)
+    return table.astype(np.float32)
 
 
 def _contours(frames: np.ndarray, power: np.ndarray, spectra: Spectra) -> np.ndarray:
@@ -182,7 +190,7 @@ def _pitch(power: np.ndarray, spectra: Spectra) -> tuple[np.ndarray, np.ndarray]
 
     The period is where the autocorrelation, from the power spectrum (Wiener-Khinchin), is largest.
     """
-    correlation = irfft(power, spectra.length, axis=1)
+    correlation = np.fft.irfft(power, spectra.length, axis=1)
     at_zero = np.maximum(correlation[:, :1], QUIETEST)
     near = correlation[:, spectra.lags] / at_zero / np.maximum(spectra.window_correlation, 0.05)
     best = near.argmax(axis=1)

@@ -1,21 +1,24 @@
 """The base of featurizers: what a reader keeps of a cell to columns of numbers."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from polymodal.data.readers import READERS, Reader
-from polymodal.data.readers.columns import TrainingColumns
 from polymodal.errors import RunError
 from polymodal.plain.blocks import Block, Columns, Kind
+from polymodal.plain.sparse import Matrix, Sparse
 from polymodal.utils.records import JsonValue, Settings
 from polymodal.utils.registry import Registry
 
-Matrix: TypeAlias = "np.ndarray | csr_matrix"
+if TYPE_CHECKING:
+    from polymodal.data.readers.columns import TrainingColumns
+
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CHUNK = 256
 """Items whose features are computed at once: a few megabytes lie between input and features."""
@@ -113,7 +116,7 @@ class Featurizer(ABC):
         present = np.array([len(row) > 0 for row in items], bool)
         known = [item for row in items for item in row]
         features = self.features(known) if known and self.columns else {}
-        empty = csr_matrix((0, 0), dtype=np.float32)
+        empty = Sparse.zeros((0, 0))
         for part, matrix in features.items():
             if part in self.columns and matrix.shape[1] != len(self.columns[part].names):
                 computed, named = matrix.shape[1], len(self.columns[part].names)
@@ -223,16 +226,16 @@ def _mean_of_items(features: Matrix, items: Sequence[Sequence[Any]], columns: Co
     shape = (len(items), len(columns.names))
     if not count.sum():
         is_sparse = columns.kind == "sparse"
-        return csr_matrix(shape, dtype=np.float32) if is_sparse else np.full(shape, np.nan, np.float32)
+        return Sparse.zeros(shape) if is_sparse else np.full(shape, np.nan, np.float32)
     if (count != 1).any():
         weights = np.repeat(1 / np.maximum(count, 1), count).astype(np.float32)
         edges = np.concatenate([[0], np.cumsum(count)])
-        average = csr_matrix((weights, np.arange(len(weights)), edges), shape=(len(items), len(weights)))
-        features = average @ features
+        average = Sparse(weights, np.arange(len(weights)), edges, (len(items), len(weights)))
+        features = average @ (features if isinstance(features, np.ndarray) else Sparse.of(features))
     if isinstance(features, np.ndarray):
         features[count == 0] = np.nan
         return features.astype(np.float32, copy=False)
-    return csr_matrix(features, dtype=np.float32)
+    return Sparse.of(features).astype(np.float32)
 
 
 def _read_columns(written: JsonValue) -> dict[str, Columns]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.fft import rfft
 
 from polymodal.plain.blocks import Columns
 from polymodal.plain.features.base import FEATURIZERS, Featurizer, Matrix, dense
@@ -57,5 +56,5 @@ def _autocorrelation(steps: np.ndarray) -> np.ndarray:
 
 def _waves(steps: np.ndarray) -> np.ndarray:
     """Amplitudes of 1 to :data:`WAVES` periods per sequence; 0 for those that its steps cannot hold."""
-    strength = np.abs(rfft(steps, axis=0))[1 : WAVES + 1] / len(steps)
+    strength = np.abs(np.fft.rfft(steps, axis=0))[1 : WAVES + 1] / len(steps)
     return np.concatenate([strength, np.zeros((WAVES - len(strength), steps.shape[1]))]).ravel()

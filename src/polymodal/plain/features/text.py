@@ -1,25 +1,28 @@
 """Features of texts: TF-IDF of words and of letters, and a few counts."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.preprocessing import normalize
 
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers import Reader
-from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content
 from polymodal.data.tables.lists import as_list
 from polymodal.data.values.column_values import as_label
 from polymodal.plain.blocks import Columns
 from polymodal.plain.features.base import FEATURIZERS, Featurizer, Matrix, Piece
+from polymodal.plain.features.terms import letters_of, pairs_of, term_counts
 from polymodal.plain.features.word_pieces import as_pieces, spans_of, word_pieces
+from polymodal.plain.sparse import Sparse
 from polymodal.utils.records import Settings
+
+if TYPE_CHECKING:
+    from polymodal.data.readers.columns import TrainingColumns
 
 MOST = 2**16
 """Characters of a text that are read."""
@@ -78,20 +81,20 @@ class Weights:
     inverse_frequency: np.ndarray
 
     @classmethod
-    def of_counts(cls, counts: csr_matrix, terms: np.ndarray, most: int) -> "Weights":
+    def of_counts(cls, counts: Sparse, terms: Sequence[str], most: int) -> Weights:
         """Learned from ``counts`` ``(texts, terms)``: at most ``most`` terms, those in most texts first."""
         texts = counts.shape[0]
         frequency = np.bincount(counts.indices, minlength=counts.shape[1])
         kept = np.flatnonzero(frequency >= (2 if texts >= SMALL else 1))
         kept = np.sort(kept[np.argsort(-frequency[kept], kind="stable")[:most]])
         inverse = np.log((1 + texts) / (1 + frequency[kept])) + 1
-        return cls(tuple(map(str, terms[kept])), inverse.astype(np.float32))
+        return cls(tuple(terms[index] for index in kept), inverse.astype(np.float32))
 
-    def apply(self, counts: csr_matrix) -> csr_matrix:
+    def apply(self, counts: Sparse) -> Sparse:
         """``(texts, columns)`` from the counts of the terms."""
-        weighted = csr_matrix(counts, dtype=np.float32, copy=True)
-        weighted.data = 1 + np.log(weighted.data)
-        return csr_matrix(normalize(weighted @ diags(self.inverse_frequency)), dtype=np.float32)
+        data = (1 + np.log(counts.data.astype(np.float32))) * self.inverse_frequency[counts.indices]
+        squares = np.bincount(counts.rows, data.astype(np.float64) ** 2, minlength=counts.shape[0])
+        return counts.with_data((data / np.sqrt(squares)[counts.rows]).astype(np.float32))
 
 
 @FEATURIZERS.register("text")
@@ -155,44 +158,25 @@ class TextFeaturizer(Featurizer):
             self.weights[part] = np.asarray(arrays[part], np.float32)
 
 
-def count_words(texts: Sequence[str], terms: Sequence[str] | None = None) -> tuple[csr_matrix, np.ndarray]:
+def count_words(texts: Sequence[str], terms: Sequence[str] | None = None) -> tuple[Sparse, Sequence[str]]:
     """Counts ``(texts, terms)`` of words and pairs of words, and the terms.
 
     Args:
         texts: At least one where ``terms`` are given.
-        terms: The columns; by default all that occur.
+        terms: The columns; by default all that occur, in order.
     """
-    counter = CountVectorizer(token_pattern=WORD.pattern, ngram_range=(1, 2), vocabulary=_distinct(terms))
-    return _count(counter, texts)
+    return term_counts((pairs_of(WORD.findall(text.lower())) for text in texts), terms)
 
 
-def count_letters(texts: Sequence[str], terms: Sequence[str] | None = None) -> tuple[csr_matrix, np.ndarray]:
+def count_letters(texts: Sequence[str], terms: Sequence[str] | None = None) -> tuple[Sparse, Sequence[str]]:
     """Counts ``(texts, terms)`` of 2 to 5 letters inside words, and the terms.
 
     Equal to scikit-learn's ``char_wb``, but each different word is taken apart only once. Arguments as in
     :func:`count_words`.
     """
-    heads = [text[:MOST_LETTERS] for text in texts]
-    held, words = _count(CountVectorizer(analyzer=_split), heads)
-    counter = CountVectorizer(analyzer="char_wb", ngram_range=LETTERS, vocabulary=_distinct(terms))
-    letters, terms_counted = _count(counter, words.tolist())
-    return csr_matrix(held @ letters), terms_counted
-
-
-def _distinct(terms: Sequence[str] | None) -> dict[str, int] | None:
-    return None if terms is None else {term: index for index, term in enumerate(terms)}
-
-
-def _split(text: str) -> list[str]:
-    return text.lower().split()
-
-
-def _count(counter: CountVectorizer, texts: Sequence[str]) -> tuple[csr_matrix, np.ndarray]:
-    """Counts and terms; of texts without any term, no column instead of scikit-learn's error."""
-    if counter.vocabulary is None and not any(map(counter.build_analyzer(), texts)):
-        return csr_matrix((len(texts), 0), dtype=np.int64), np.array([], object)
-    counts = counter.transform(texts) if counter.vocabulary is not None else counter.fit_transform(texts)
-    return csr_matrix(counts), counter.get_feature_names_out()
+    held, words = term_counts(text[:MOST_LETTERS].lower().split() for text in texts)
+    letters, counted = term_counts((letters_of(word, *LETTERS) for word in words), terms)
+    return held @ letters, counted
 
 
 def _counts(text: str) -> list[float]:

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from polymodal.data.readers import CategoriesReader, Reader
 from polymodal.data.readers.date import CALENDAR, CLOCK, CYCLES, calendar_numbers
 from polymodal.data.values.dates import DAY
 from polymodal.plain.blocks import Columns, Kind
 from polymodal.plain.features.base import FEATURIZERS, LIMIT, VALUE, Featurizer, Matrix, Piece, dense
+from polymodal.plain.sparse import Sparse
 from polymodal.utils.records import Settings
 
 
@@ -100,8 +100,8 @@ class CategoriesFeaturizer(Featurizer):
         length = np.array([len(item) for item in items])
         row, label = np.repeat(np.arange(len(items)), length), np.concatenate(items).astype(np.int64) - 1
         is_known = (label >= 0) & (label < len(self.labels))
-        cells = (np.ones(is_known.sum(), np.float32), (row[is_known], label[is_known]))
-        held = csr_matrix(cells, shape=(len(items), len(self.labels)))
+        ones, shape = np.ones(is_known.sum(), np.float32), (len(items), len(self.labels))
+        held = Sparse.of_cells(ones, row[is_known], label[is_known], shape)
         unknown = length - np.bincount(row[is_known], minlength=len(items))
         counts = np.column_stack([length, unknown]).astype(np.float32)
         return {"labels": held.toarray() if len(self.labels) <= self.MOST_DENSE else held, "counts": counts}

@@ -19,7 +19,6 @@ from polymodal.plain.learners.contributions import (
     in_unit,
     of_prior,
 )
-from polymodal.plain.learners.design import Matrix
 from polymodal.plain.learners.goal import (
     KINDS,
     Fitted,
@@ -32,6 +31,7 @@ from polymodal.plain.learners.goal import (
     read_fitted,
     read_part,
 )
+from polymodal.plain.sparse import Matrix
 from polymodal.plain.storage import Arrays, as_list, read_state, refusing, write_state
 from polymodal.utils.deadline import NO_LIMIT
 from polymodal.utils.records import Settings

@@ -13,11 +13,12 @@ from polymodal.errors import RunError
 from polymodal.plain.blocks import Blocks
 from polymodal.plain.learners.base import LEARNERS, Learner, too_many_labels
 from polymodal.plain.learners.contributions import BlockShare
-from polymodal.plain.learners.design import Matrix
 from polymodal.plain.learners.goal import Goal
 from polymodal.plain.learners.reduction import Reduction
+from polymodal.plain.learners.tree_arrays import Trees
 from polymodal.plain.learners.trees_text import checked_text
 from polymodal.plain.learners.tuning import Fold, inner_folds
+from polymodal.plain.sparse import Matrix, as_dense
 from polymodal.plain.storage import Arrays, read_text
 from polymodal.utils.atomic import write_text
 from polymodal.utils.deadline import Deadline
@@ -86,7 +87,7 @@ def missing_library() -> str:
 
 
 @LEARNERS.register("boosting")
-class BoostingLearner(Learner["lightgbm.Booster"]):
+class BoostingLearner(Learner["lightgbm.Booster | Trees"]):
     """Gradient-boosted trees (Ke et al. 2017), with native missing values and categories.
 
     The number of rounds is chosen on inner folds; then all rows are fitted to. Sparse and wide blocks are
@@ -103,7 +104,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         self.chosen: dict[int, Chosen] = {}  # by label: one that is constant in some rows has no model
         self._given: dict[int, Chosen] = {}
 
-    def settle(self, like: Learner[lightgbm.Booster]) -> None:
+    def settle(self, like: Learner[lightgbm.Booster | Trees]) -> None:
         """Train as many rounds of the same trees as a learner that chose them by inner folds."""
         if isinstance(like, BoostingLearner):
             self._given = dict(like.chosen)
@@ -207,31 +208,35 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         loss, rounds = _rounds(data, options | setting.options(), folds, most, stop)
         return loss, replace(setting, rounds=rounds)
 
-    def predict_part(self, model: lightgbm.Booster, matrix: Matrix) -> np.ndarray:
+    def predict_part(self, model: lightgbm.Booster | Trees, matrix: Matrix) -> np.ndarray:
         """Probabilities or standardized numbers."""
-        result = np.asarray(model.predict(matrix, num_threads=_threads(self.threads, matrix.size)))
+        dense = as_dense(matrix)
+        result = np.asarray(model.predict(dense, num_threads=_threads(self.threads, dense.size)))
         if self.fitted is not None and self.fitted.kind != "numbers" and result.ndim == 1:
             return np.stack([1 - result, result], axis=1)
         return result
 
-    def part_scores(self, model: lightgbm.Booster, matrix: Matrix) -> np.ndarray:
+    def part_scores(self, model: lightgbm.Booster | Trees, matrix: Matrix) -> np.ndarray:
         """See :class:`Learner`; LightGBM gives two classes one score, the log-odds of the second."""
-        threads = _threads(self.threads, matrix.size)
-        result = np.asarray(model.predict(matrix, raw_score=True, num_threads=threads)) / self.divisor(model)
+        booster, dense = _booster(model), as_dense(matrix)
+        threads = _threads(self.threads, dense.size)
+        result = np.asarray(booster.predict(dense, raw_score=True, num_threads=threads))
+        result = result / self.divisor(booster)
         if self.fitted is not None and self.fitted.kind != "numbers" and result.ndim == 1:
             return np.stack([np.zeros(len(result)), result], axis=1)
         return result.reshape(matrix.shape[0], -1)
 
     def part_contributions(
-        self, model: lightgbm.Booster, matrix: Matrix, weights: np.ndarray
+        self, model: lightgbm.Booster | Trees, matrix: Matrix, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`Learner`: TreeSHAP (Lundberg et al. 2020), exact Shapley values of the columns.
 
         The base is the mean score of the training rows.
         """
-        threads = _threads(self.threads, matrix.size)
-        shares = np.asarray(model.predict(matrix, pred_contrib=True, num_threads=threads))
-        shares = shares.reshape(matrix.shape[0], -1, matrix.shape[1] + 1) / self.divisor(model)
+        booster, dense = _booster(model), as_dense(matrix)
+        threads = _threads(self.threads, dense.size)
+        shares = np.asarray(booster.predict(dense, pred_contrib=True, num_threads=threads))
+        shares = shares.reshape(matrix.shape[0], -1, matrix.shape[1] + 1) / self.divisor(booster)
         used = weights[:, -shares.shape[1] :]  # of two classes that of the second
         summed = np.einsum("rk,rkc->rc", used, shares)
         return summed[:, :-1], summed[:, -1]
@@ -252,16 +257,16 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         """Take over columns and reductions."""
         self.reduction = Reduction.restore(settings, arrays)
 
-    def write_part(self, model: lightgbm.Booster, folder: Path) -> None:
+    def write_part(self, model: lightgbm.Booster | Trees, folder: Path) -> None:
         """Write the model's text."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / TREES, model.model_to_string())
+        write_text(folder / TREES, _booster(model).model_to_string())
 
-    def read_part(self, folder: Path) -> lightgbm.Booster:
+    def read_part(self, folder: Path) -> lightgbm.Booster | Trees:
         """Read the model's text, once it is known to be one."""
         return read_trees(folder / TREES)
 
-    def check_part(self, model: lightgbm.Booster, outputs: int) -> None:
+    def check_part(self, model: lightgbm.Booster | Trees, outputs: int) -> None:
         """Refuse trees of other columns or classes: LightGBM would read outside of the matrix."""
         width = self.reduction.width
         per_round = outputs if outputs > 2 else 1
@@ -381,3 +386,14 @@ def read_trees(path: Path) -> lightgbm.Booster:
         return lightgbm.Booster(model_str=checked_text(read_text(path)))
     except lightgbm.basic.LightGBMError as error:
         raise ValueError(f"LightGBM cannot read {path.name}") from error
+
+
+def _booster(model: lightgbm.Booster | Trees) -> lightgbm.Booster:
+    """The model of LightGBM.
+
+    Raises:
+        RunError: If only its trees were read, which answer and do nothing else.
+    """
+    if isinstance(model, Trees):
+        raise RunError("the trees of an export answer rows alone. Load the run itself: polymodal.load(RUN)")
+    return model

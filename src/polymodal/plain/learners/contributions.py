@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import softmax
 
 from polymodal.plain.learners.goal import Part
+from polymodal.plain.learners.softmax import softmax
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def against_others(scores: np.ndarray, output: int) -> np.ndarray:
     """
     others = np.array(scores, dtype=np.float64)
     others[:, output] = -np.inf
-    weights = -softmax(others, axis=1)
+    weights = -softmax(others)
     weights[:, output] = 1.0
     return weights
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
-from scipy.sparse import csr_matrix, hstack
 
 from polymodal.errors import RunError
 from polymodal.plain.blocks import Block, Blocks
 from polymodal.plain.learners.contributions import BlockShare
+from polymodal.plain.sparse import Matrix, Sparse, as_dense, hstack
 from polymodal.plain.storage import Arrays, as_array
 
-Matrix: TypeAlias = "np.ndarray | csr_matrix"
 SPAN = 3.0
 """Standard scores approach this value: a value far outside the others moves a prediction no further."""
 WIDE = 32
@@ -65,10 +63,10 @@ class Design:
             parts += _join(blocks[name], learned)
         if not parts:
             return np.zeros((len(next(iter(blocks.values()))) if blocks else 0, 0))
-        wide = sum(part.shape[1] for part in parts if isinstance(part, csr_matrix)) > DENSE_CODES
+        wide = sum(part.shape[1] for part in parts if isinstance(part, Sparse)) > DENSE_CODES
         if wide or any(blocks[name].columns.kind == "sparse" for name in self.blocks):
-            return csr_matrix(hstack([csr_matrix(part) for part in parts], format="csr"))
-        return np.hstack([part.toarray() if isinstance(part, csr_matrix) else part for part in parts])
+            return hstack(parts)
+        return np.hstack([as_dense(part) for part in parts])
 
     @property
     def width(self) -> int:
@@ -205,8 +203,8 @@ def _learn_numbers(block: Block, weights: np.ndarray) -> Arrays:
 def _join(block: Block, learned: Arrays) -> list[Matrix]:
     """The parts of the matrix that come from one block."""
     parts: list[Matrix] = []
-    if isinstance(block.values, csr_matrix):
-        parts.append(csr_matrix(block.values, dtype=np.float64))
+    if isinstance(block.values, Sparse):
+        parts.append(block.values.astype(np.float64))
     elif block.columns.kind == "category":
         parts.append(_one_hot(numbers_of(block), learned["codes"]))
     else:
@@ -231,7 +229,7 @@ def _standardized(block: Block, learned: Arrays) -> list[Matrix]:
     return [scores, lacking.astype(float)]
 
 
-def _one_hot(codes: np.ndarray, known: np.ndarray) -> csr_matrix:
+def _one_hot(codes: np.ndarray, known: np.ndarray) -> Sparse:
     """``(rows, codes)``: one where a column has the code; none where it is missing or was not seen.
 
     Args:
@@ -246,5 +244,5 @@ def _one_hot(codes: np.ndarray, known: np.ndarray) -> csr_matrix:
         holding = np.flatnonzero(own[nearest] == codes[:, column])
         rows.append(holding)
         hits.append(start + nearest[holding])
-    cells = (np.concatenate(rows), np.concatenate(hits))
-    return csr_matrix((np.ones(len(cells[0])), cells), shape=(len(codes), len(known)))
+    held, columns = np.concatenate(rows), np.concatenate(hits)
+    return Sparse.of_cells(np.ones(len(held)), held, columns, (len(codes), len(known)))

@@ -8,8 +8,8 @@ import numpy as np
 
 from polymodal.plain.learners.base import LEARNERS
 from polymodal.plain.learners.boosting import BoostingLearner, Chosen
-from polymodal.plain.learners.design import Matrix
 from polymodal.plain.learners.goal import Goal
+from polymodal.plain.sparse import Matrix
 from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:

@@ -5,22 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.sparse import csr_matrix
-from scipy.special import log_softmax, softmax
-from sklearn.metrics.pairwise import rbf_kernel
-from sklearn.svm import SVC, SVR
 
 from polymodal.plain.blocks import Blocks
 from polymodal.plain.learners.base import LEARNERS, Learner, too_many_labels
 from polymodal.plain.learners.contributions import BlockShare
-from polymodal.plain.learners.design import Design, Matrix
+from polymodal.plain.learners.design import Design
 from polymodal.plain.learners.goal import Goal
+from polymodal.plain.learners.softmax import log_softmax, softmax
 from polymodal.plain.learners.tuning import held_loss, inner_folds
+from polymodal.plain.sparse import Matrix, as_dense
 from polymodal.plain.storage import Arrays, as_array, as_number, read_state, write_state
 from polymodal.utils.records import Settings
+
+if TYPE_CHECKING:
+    from sklearn.svm import SVC
 
 MOST_ROWS = 5000
 """Time and memory grow with the square of the rows."""
@@ -63,7 +64,7 @@ class KernelModel:
         """``(rows, decisions)`` decisions: one per class, or the standardized number."""
         if not len(self.vectors):  # all answers lie within the tolerance of one number
             return np.tile(self.intercepts, (matrix.shape[0], 1))
-        return rbf_kernel(matrix, self.vectors, gamma=self.gamma) @ self.duals + self.intercepts
+        return gaussian(as_dense(matrix), self.vectors, self.gamma) @ self.duals + self.intercepts
 
     def integrated_gradients(self, matrix: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """``(rows, columns)`` attributions of a sum of decisions (Sundararajan et al. 2017, equation 1).
@@ -77,7 +78,7 @@ class KernelModel:
         total, duals = np.zeros(matrix.shape), weights @ self.duals.T  # (rows, vectors)
         for node, share in zip(*np.polynomial.legendre.leggauss(POINTS), strict=True):
             point = matrix * (node + 1) / 2
-            pull = rbf_kernel(point, self.vectors, gamma=self.gamma) * duals
+            pull = gaussian(point, self.vectors, self.gamma) * duals
             slope = 2 * self.gamma * (pull @ self.vectors - pull.sum(axis=1, keepdims=True) * point)
             total += share / 2 * slope
         return total * matrix
@@ -119,14 +120,15 @@ class KernelLearner(Learner[KernelModel]):
     def prepare(self, blocks: Blocks, goal: Goal, seed: int) -> Matrix:
         """Fit the design matrix of the dense blocks."""
         self.chosen = {}
-        return _dense(self.design.fit(blocks, goal.row_weights))
+        return as_dense(self.design.fit(blocks, goal.row_weights))
 
     def join(self, blocks: Blocks) -> Matrix:
         """The design matrix of other rows."""
-        return _dense(self.design.transform(blocks))
+        return as_dense(self.design.transform(blocks))
 
     def fit_part(self, matrix: Matrix, goal: Goal, seed: int) -> KernelModel:
         """Choose cost and width on inner folds, calibrate the decisions there, then fit to all rows."""
+        matrix = as_dense(matrix)
         width = 1 / max(matrix.shape[1] * float(np.var(matrix)), 1e-12)
         given = self._given.get(goal.label)
         folds = inner_folds(goal, seed, 5 if len(goal) <= FEW else 3)
@@ -163,7 +165,7 @@ class KernelLearner(Learner[KernelModel]):
         self, model: KernelModel, matrix: Matrix, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`Learner`: integrated gradients from the zero of the design."""
-        dense = _dense(matrix)
+        dense = as_dense(matrix)
         base = (weights * self.part_scores(model, np.zeros((1, dense.shape[1])))).sum(axis=1)
         if not len(model.vectors):
             return np.zeros(dense.shape), base
@@ -205,16 +207,20 @@ class KernelLearner(Learner[KernelModel]):
         as_array({"biases": model.biases}, "biases", 0 if numbers else outputs)
 
 
-def _dense(matrix: Matrix) -> np.ndarray:
-    return matrix.toarray() if isinstance(matrix, csr_matrix) else matrix
+def gaussian(rows: np.ndarray, vectors: np.ndarray, gamma: float) -> np.ndarray:
+    """``(rows, vectors)`` values of the Gaussian kernel, ``exp(-gamma · |row - vector|²)``."""
+    squares = (rows**2).sum(axis=1)[:, None] - 2 * rows @ vectors.T + (vectors**2).sum(axis=1)
+    return np.exp(-gamma * np.maximum(squares, 0.0))
 
 
 def _answers(scores: np.ndarray, slope: float, biases: np.ndarray) -> np.ndarray:
-    return softmax(slope * scores + biases, axis=1) if len(biases) else scores[:, 0]
+    return softmax(slope * scores + biases) if len(biases) else scores[:, 0]
 
 
 def _calibrate(scores: np.ndarray, goal: Goal, rows: np.ndarray) -> tuple[float, np.ndarray]:
     """Slope and biases of the softmax with the smallest log loss, by a little penalty on both."""
+    from scipy.optimize import minimize  # which answering does without
+
     if goal.kind == "numbers":
         return 1.0, np.zeros(0)
     truth, weights = goal.values[rows], goal.row_weights[rows]
@@ -223,7 +229,7 @@ def _calibrate(scores: np.ndarray, goal: Goal, rows: np.ndarray) -> tuple[float,
 
     def objective(values: np.ndarray) -> tuple[float, np.ndarray]:
         slope, biases = np.exp(values[0]), values[1:]
-        logs = log_softmax(slope * scores + biases, axis=1)
+        logs = log_softmax(slope * scores + biases)
         wrong = weights[:, None] * (np.exp(logs) - hits)
         loss = -weights @ logs[np.arange(len(truth)), truth] + (values @ values) / (2 * len(rows))
         return float(loss), np.concatenate(
@@ -242,6 +248,8 @@ def _calibrate(scores: np.ndarray, goal: Goal, rows: np.ndarray) -> tuple[float,
 
 def _fit(matrix: np.ndarray, goal: Goal, cost: float, factor: float, width: float) -> KernelModel:
     """One machine with fixed settings, its decisions not calibrated."""
+    from sklearn.svm import SVC, SVR  # which answering does without
+
     gamma, weights = factor * width, goal.row_weights
     if goal.kind == "numbers":
         machine = SVR(C=cost, gamma=gamma, cache_size=CACHE).fit(matrix, goal.values, sample_weight=weights)

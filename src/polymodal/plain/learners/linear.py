@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.special import softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, Ridge
 
 from polymodal.plain.blocks import Blocks
 from polymodal.plain.learners.base import LEARNERS, Learner
 from polymodal.plain.learners.contributions import BlockShare
-from polymodal.plain.learners.design import Design, Matrix
+from polymodal.plain.learners.design import Design
 from polymodal.plain.learners.goal import Goal
+from polymodal.plain.learners.softmax import softmax
 from polymodal.plain.learners.tuning import Fold, held_loss, inner_folds
+from polymodal.plain.sparse import Matrix, as_dense, for_fitting
 from polymodal.plain.storage import Arrays, as_array, as_number, read_state, write_state
 from polymodal.utils.records import Settings
 
@@ -51,7 +49,7 @@ class LinearModel:
 
     def scores(self, matrix: Matrix) -> np.ndarray:
         """``(rows, outputs)`` linear scores."""
-        return np.asarray(matrix @ self.coefficients) + self.intercepts
+        return matrix @ self.coefficients + self.intercepts
 
 
 @LEARNERS.register("linear")
@@ -127,8 +125,7 @@ class LinearLearner(Learner[LinearModel]):
         self, model: LinearModel, matrix: Matrix, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`Learner`: exact; the base is the intercept, at the means and without any word."""
-        dense = matrix.toarray() if isinstance(matrix, csr_matrix) else matrix
-        return dense * (weights @ model.coefficients.T), weights @ model.intercepts
+        return as_dense(matrix) * (weights @ model.coefficients.T), weights @ model.intercepts
 
     def by_block(self, blocks: Blocks, found: np.ndarray) -> dict[str, BlockShare]:
         """See :class:`Learner`."""
@@ -169,20 +166,24 @@ def _search_folds(goal: Goal, seed: int) -> list[Fold]:
 
 def _answers(model: LinearModel, matrix: Matrix) -> np.ndarray:
     scores = model.scores(matrix)
-    return scores[:, 0] if scores.shape[1] == 1 else softmax(scores, axis=1)
+    return scores[:, 0] if scores.shape[1] == 1 else softmax(scores)
 
 
 class _Fit:
     """Fits with several penalties to the same rows, each from the coefficients of the one before."""
 
     def __init__(self, matrix: Matrix, goal: Goal) -> None:
-        self.matrix, self.goal, self.weights = matrix, goal, goal.row_weights
+        from sklearn.linear_model import LogisticRegression  # which answering does without
+
+        self.matrix, self.goal, self.weights = for_fitting(matrix), goal, goal.row_weights
         self.logistic = LogisticRegression(warm_start=True)
 
     def model(self, penalty: float, steps: int, tolerance: float) -> LinearModel:
         """The coefficients with a penalty."""
         if self.goal.kind == "numbers":
             return self._ridge(penalty, tolerance)
+        from sklearn.exceptions import ConvergenceWarning
+
         self.logistic.set_params(C=1 / (penalty * len(self.goal)), max_iter=steps, tol=tolerance)
         with warnings.catch_warnings():  # the search needs no exact optimum, and the last fit is long enough
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -191,7 +192,9 @@ class _Fit:
 
     def _ridge(self, penalty: float, tolerance: float) -> LinearModel:
         """Of numbers; LSQR of sparse columns takes a quarter of the time of conjugate gradients."""
-        solver = "lsqr" if isinstance(self.matrix, csr_matrix) else "auto"
+        from sklearn.linear_model import Ridge
+
+        solver = "auto" if isinstance(self.matrix, np.ndarray) else "lsqr"
         ridge = Ridge(alpha=penalty * len(self.goal), solver=solver, tol=tolerance)
         ridge.fit(self.matrix, self.goal.values, sample_weight=self.weights)
         return LinearModel(np.asarray(ridge.coef_).reshape(-1, 1), np.atleast_1d(ridge.intercept_), penalty)

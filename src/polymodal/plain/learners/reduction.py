@@ -6,13 +6,12 @@ import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from sklearn.decomposition import TruncatedSVD
 
 from polymodal.errors import RunError
 from polymodal.plain.blocks import Block, Blocks
 from polymodal.plain.learners.contributions import BlockShare
-from polymodal.plain.learners.design import Matrix, numbers_of
+from polymodal.plain.learners.design import numbers_of
+from polymodal.plain.sparse import Matrix, Sparse, for_fitting
 from polymodal.plain.storage import Arrays, as_array, as_count, as_list
 from polymodal.utils.records import Settings
 
@@ -52,7 +51,7 @@ class Reduction:
         self.bases, self.scales, width = {}, {}, 0
         self.categories, self.many = [], []
         for name, block in blocks.items():
-            if isinstance(block.values, csr_matrix):
+            if isinstance(block.values, Sparse):
                 self.bases[name] = _basis(block.values, seed)
             elif _is_wide(block) and block.present.any():
                 self.scales[name] = _scale(numbers_of(block))
@@ -76,11 +75,11 @@ class Reduction:
                 raise RunError(f"no block '{name}' of {count} columns, which the model was fitted to")
             block = blocks[name]
             if name in self.bases:
-                is_sparse = isinstance(block.values, csr_matrix)
+                is_sparse = isinstance(block.values, Sparse)
                 if is_sparse == (name in self.scales):
                     raise RunError(f"the block '{name}' is of another kind than the model was fitted to")
                 values = block.values if is_sparse else _scores(numbers_of(block), self.scales[name])
-                reduced = np.asarray(values @ self.bases[name])
+                reduced = values @ self.bases[name]
                 parts.append(np.where(block.present[:, None], reduced, np.nan))
             else:
                 parts.append(numbers_of(block))
@@ -102,8 +101,8 @@ class Reduction:
     def _shared_out(self, name: str, block: Block, found: np.ndarray) -> BlockShare:
         columns, whole = np.zeros(block.values.shape), found.sum(axis=1)
         for row in np.flatnonzero(block.present):
-            if isinstance(block.values, csr_matrix):
-                line = block.values[[row]]
+            if isinstance(block.values, Sparse):
+                line = block.values[np.array([row])]
                 held, values = line.indices, line.data.astype(np.float64)
             else:
                 held = np.arange(block.values.shape[1])
@@ -156,7 +155,7 @@ def reduced_width(blocks: Blocks) -> int:
     """Most columns that the matrix of these blocks can have."""
     return sum(
         min(REDUCED, block.values.shape[1])
-        if isinstance(block.values, csr_matrix) or _is_wide(block)
+        if isinstance(block.values, Sparse) or _is_wide(block)
         else block.values.shape[1]
         for block in blocks.values()
     )
@@ -173,11 +172,13 @@ def _is_wide(block: Block) -> bool:
 
 def _basis(values: Matrix, seed: int) -> np.ndarray:
     """``(columns, reduced)``: the directions of the largest singular values (Halko et al. 2011)."""
+    from sklearn.decomposition import TruncatedSVD  # which answering does without
+
     rows, columns = values.shape
     size = min(REDUCED, columns - 1, rows - 1)
-    if size < 1 or not abs(values).sum() > 0:
+    if size < 1 or not np.abs(values.data if isinstance(values, Sparse) else values).sum() > 0:
         return np.eye(columns)[:, :1]
-    reduction = TruncatedSVD(size, n_iter=4, random_state=seed).fit(values.astype(np.float64))
+    reduction = TruncatedSVD(size, n_iter=4, random_state=seed).fit(for_fitting(values.astype(np.float64)))
     strengths = reduction.singular_values_
     # Where training rows do not differ, the rest is rounding error, on which trees must not split.
     kept = max(1, int((strengths > SMALLEST * strengths.max()).sum()))
