@@ -88,7 +88,7 @@ class Weights:
         kept = np.flatnonzero(frequency >= (2 if texts >= SMALL else 1))
         kept = np.sort(kept[np.argsort(-frequency[kept], kind="stable")[:most]])
         inverse = np.log((1 + texts) / (1 + frequency[kept])) + 1
-        return cls(tuple(terms[index] for index in kept), inverse.astype(np.float32))
+        return cls(tuple(terms[index] for index in kept.tolist()), inverse.astype(np.float32))
 
     def apply(self, counts: Sparse) -> Sparse:
         """``(texts, columns)`` from the counts of the terms."""
