@@ -16,7 +16,8 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 WORDS = ["bright balcony", "garden, garage!", "", "Third FLOOR lift?", "naïve 日本語 quiet", "x"]
 LEARNERS = {"linear", "kernel", "boosting", "forest"}
 BLOCKED = (
-    "scipy", "sklearn", "lightgbm", "pandas", "pyarrow", "torch", "transformers", "pydantic", "safetensors", "yaml",
+    "scipy", "sklearn", "lightgbm", "pandas", "pyarrow", "torch", "transformers", "pydantic",
+    "safetensors", "yaml",
 )  # fmt: skip
 SCRIPT = f"""
 import json, sys

@@ -6,13 +6,12 @@ import errno
 import os
 import shutil
 import stat
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from polymodal.errors import RunError
-from polymodal.utils.unwritable import how_to_fix, why_not_written
+from polymodal.utils.unwritable import failures, how_to_fix, why_not_written
 
 
 @contextmanager
@@ -81,7 +80,7 @@ def writing(
     """
     try:
         yield
-    except _failures() as error:
+    except failures() as error:
         reason = why_not_written(error)
         if reason is None:
             raise
@@ -150,10 +149,3 @@ def give_usual_mode(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
             path.chmod(mode)
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """What writing may raise; of safetensors only where it is loaded: exports answer without it."""
-    known = (OSError, RuntimeError, UnicodeEncodeError)
-    library = sys.modules.get("safetensors")
-    return known if library is None else (*known, library.SafetensorError)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 
-from safetensors import SafetensorError
-
+KNOWN = (OSError, RuntimeError, UnicodeEncodeError)
+"""What writing a file may raise."""
 CUT_OFF = ("inline_container", "iostream")
 """Parts of the messages of ``torch.save`` for a failed write, which give no reason."""
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
@@ -66,5 +67,12 @@ def system_number(error: Exception) -> int | None:
     """The system's error number, also from Rust libraries; None if there is none."""
     if isinstance(error, OSError):
         return error.errno
-    result = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, SafetensorError) else None
+    is_rust = isinstance(error, failures()) and not isinstance(error, KNOWN)
+    result = re.search(r"\(os error (\d+)\)", str(error)) if is_rust else None
     return int(result[1]) if result else None
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """:data:`KNOWN`, and the error of safetensors where that is loaded: exports answer without it."""
+    library = sys.modules.get("safetensors")
+    return KNOWN if library is None else (*KNOWN, library.SafetensorError)
