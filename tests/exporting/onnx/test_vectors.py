@@ -62,6 +62,8 @@ def test_the_answers_are_those_of_the_run(candidates, rows, tmp_path, monkeypatc
 def test_answers_in_context_are_refused_by_name(tmp_path, monkeypatch):
     run = blend(tmp_path, "[frozen]")
     monkeypatch.setattr(blend_writing, "InContextMember", type(run.blend.members["frozen"]))
-    with pytest.raises(pm.RunError, match="'frozen' reads the training rows anew, which onnx does not hold"):
+    with pytest.raises(
+        pm.RunError, match="'frozen' reads the training rows at each answer, which onnx does not hold"
+    ):
         pm.export(run, to="onnx", output=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -52,7 +52,9 @@ def write_blend(run: PredictionRun, folder: Path, int8: bool) -> None:
             write_model(neural, location, int8)
             candidates[name] = ONNX
         elif isinstance(member, InContextMember):
-            reason = f"its candidate '{name}' reads the training rows anew, which onnx does not hold"
+            reason = (
+                f"its candidate '{name}' reads the training rows at each answer, which onnx does not hold"
+            )
             fix = "Export the neural model alone, the run candidates/fused"
             raise RunError(f"{run.folder}: {reason}. {fix}")
         else:

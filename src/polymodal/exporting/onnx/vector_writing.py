@@ -59,7 +59,7 @@ def write_vectors(
         source: The run, for messages.
         encoders: By input.
         readers: Of the same inputs.
-        missing: What stands for a missing value in cells.
+        missing: The marks of a missing value in cells.
         folder: A new one.
         int8: Whether to round the weights of matrix products to 8 bits.
 

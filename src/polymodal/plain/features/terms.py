@@ -46,11 +46,11 @@ def term_counts(
                 columns.append(column)
                 counts.append(count)
         edges.append(len(columns))
-    cells, found = np.array(columns, np.int64), terms
-    if found is None:
-        found = sorted(known)
-        place = np.empty(len(found), np.int64)
-        place[[known[term] for term in found]] = np.arange(len(found))
-        cells = place[cells]
-    shape = (len(edges) - 1, len(found))
-    return Sparse(np.array(counts, np.int64), cells, np.array(edges, np.int64), shape), found
+    cells, names = np.array(columns, np.int64), terms
+    if names is None:
+        names = sorted(known)
+        order = np.empty(len(names), np.int64)
+        order[[known[term] for term in names]] = np.arange(len(names))
+        cells = order[cells]
+    shape = (len(edges) - 1, len(names))
+    return Sparse(np.array(counts, np.int64), cells, np.array(edges, np.int64), shape), names
