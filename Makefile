@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 TORCH := $(shell grep '^torch==' constraints.txt)
 OFFLINE := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test style check docs format bench clean
+.PHONY: demo test slow style check docs format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -14,6 +14,10 @@ demo: $(INSTALLED)
 # One thread a worker: two workers with two threads each would wait for each other on two cores.
 test: $(INSTALLED)
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+# What takes longer: whole processes, killed and resumed fits, damaged files in large numbers. An hour or more.
+slow: $(INSTALLED)
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m slow
 
 style: $(INSTALLED)
 	$(BIN)/ruff format --check .
