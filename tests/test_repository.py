@@ -14,7 +14,11 @@ from tests.support.environments import Environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-JOBS = yaml.safe_load((REPOSITORY / ".github/workflows/tests.yml").read_text(encoding="utf-8"))["jobs"]
+WORKFLOWS = {
+    name: yaml.safe_load((REPOSITORY / f".github/workflows/{name}.yml").read_text(encoding="utf-8"))["jobs"]
+    for name in ("tests", "slow")
+}
+JOBS = WORKFLOWS["tests"]
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
 
 
@@ -37,8 +41,9 @@ def test_the_tests_run_on_every_python_that_the_package_names():
 
 
 def test_every_job_runs_a_target_or_a_script():
-    runs = [step["run"] for job in JOBS.values() for step in job["steps"] if "run" in step]
-    assert ".ci/run" in runs and "make docs" in runs
+    jobs = [job for each in WORKFLOWS.values() for job in each.values()]
+    runs = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    assert {".ci/run", "make docs", "make slow"} <= {*runs}
     for run in runs:
         words = shlex.split(run)
         named = f"\n{words[1]}:" in MAKEFILE if words[0] == "make" else (REPOSITORY / run).is_file()
