@@ -75,7 +75,7 @@ def test_the_answer_that_was_given_is_taken_apart():
 
 
 def test_the_shares_and_the_maps_of_a_row_are_of_the_same_answer():
-    entries = explain_rows(small_model(), small_rows(4), [1], targets=["price"])
+    entries = explain_rows(small_model(), small_rows(4), [1], targets=["price", "price"])
     (entry,) = entries
     base = {name: part.share for name, part in entry.inputs.items()}
     assert set(base) == {"a", "b", "c"} and all(part.parts for part in entry.inputs.values())

@@ -14,7 +14,7 @@ from polymodal.artifact.capabilities import Kind
 from polymodal.artifact.integrity import CHECKSUMS, check_run_files, write_sums
 from polymodal.config import Declaration
 from polymodal.config.generation import LANGUAGE_TYPE
-from polymodal.errors import PolymodalError, RunError, did_you_mean, option, setting
+from polymodal.errors import PolymodalError, RunError, did_you_mean, option, setting, worded
 from polymodal.utils.atomic import discard, folder_aside, write_text
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonObject
@@ -25,6 +25,9 @@ FILES = ("config.json", "model.safetensors", "processor_config.json", "run.yaml"
 BLEND = "blend.json"
 BLEND_FILES = (BLEND, "processor_config.json", "run.yaml")
 """Files that the folder of a blend of several models holds; the models lie in folders of their own."""
+
+EXPORT = "export.json"
+"""File of an export to ONNX, by which it is known; see ``polymodal.runtime.manifest``."""
 
 
 def needed_files(path: Path) -> tuple[str, ...]:
@@ -55,6 +58,9 @@ def require_run(path: Path) -> None:
         RunError: If there is no such folder, or a file is missing.
     """
     require_folder_of_run(path)
+    if (path / EXPORT).is_file():
+        fix = f"Name the run: an export answers {worded('polymodal serve', 'polymodal.runtime.load')} alone"
+        raise RunError(f"{path}: is an export to ONNX. {fix}")
     lacking = [name for name in needed_files(path) if not (path / name).is_file()]
     if lacking:
         fix = f"Fit again, or with {option('resume', True)} if checkpoints/ is there"

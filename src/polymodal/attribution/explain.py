@@ -114,7 +114,7 @@ def explain_rows(
         RunError: If there is no such target.
     """
     heads = dict(model.named_heads())
-    chosen = list(targets or heads)
+    chosen = list(dict.fromkeys(targets or heads))
     for name in chosen:
         if name not in heads:
             raise RunError(f"there is no target '{name}' to explain. {did_you_mean(name, heads)}")

@@ -68,9 +68,12 @@ def by_ray(
             (done,), waiting = ray.wait(waiting)
             yield ray.get(done)
     except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
+        raise error.cause or WorkerEnded(f"a worker of Ray failed ({error}), {ENDED}") from None
     except ray.exceptions.RayError as error:
         raise WorkerEnded(f"a worker of Ray ended ({type(error).__name__}), {ENDED}") from None
+    finally:
+        for each in waiting:
+            ray.cancel(each, force=True)
 
 
 def require_ray() -> Any:

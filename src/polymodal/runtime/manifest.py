@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,13 +121,17 @@ class Manifest(Record):
             if content["format"] > FORMAT:
                 newer = f"is of polymodal {content['polymodal']}, and this is {__version__}"
                 raise RunError(f"{folder}: {newer}. Install the newer one, or export again")
-            return cls.from_dict(content)
+            manifest = cls.from_dict(content)
         except FileNotFoundError:
             fix = "polymodal export RUN --to onnx -o FOLDER writes one"
             raise RunError(f"{folder}: no export to ONNX (it has no {FILE}). {fix}") from None
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = str(error).split("\n")[0] or type(error).__name__
             raise RunError(f"{folder}: no readable {FILE} ({reason}). Export again") from None
+        for name in (*manifest.candidates, *manifest.tokenizers):
+            if os.path.isabs(name) or ".." in Path(name).parts:
+                raise RunError(f"{folder}: {FILE} names '{name}', outside of the export. Do not trust it")
+        return manifest
 
     def answering(self, folder: Path) -> dict[str, SavedDecoder]:
         """By target its decoder.

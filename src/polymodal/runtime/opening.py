@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, RunError
 from polymodal.runtime.exported_run import ExportedRun
 from polymodal.runtime.manifest import FILE, Manifest
 from polymodal.runtime.onnx_run import OnnxRun
-from polymodal.utils.checksums import check_sums
+from polymodal.utils.checksums import CHECKSUMS, check_sums
+from polymodal.utils.json_files import read_json
 
 
 def is_export(folder: str | os.PathLike[str]) -> bool:
@@ -21,7 +22,7 @@ def open_export(folder: str | os.PathLike[str], *, threads: int | None = None) -
     """See :func:`polymodal.runtime.load`."""
     path = Path(folder)
     manifest = Manifest.read(path)
-    check_sums(path)
+    _check_files(path)
     try:
         if not manifest.candidates:
             return OnnxRun.of_folder(path, manifest, threads)
@@ -31,3 +32,21 @@ def open_export(folder: str | os.PathLike[str], *, threads: int | None = None) -
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         raise ConfigError(f"{path}: needs {package}, which is not installed: pip install {package}") from None
+
+
+def _check_files(folder: Path) -> None:
+    """Check an export, which may be a stranger's: no links, and no file that its checksums do not have.
+
+    Raises:
+        RunError: Naming the file.
+    """
+    check_sums(folder)
+    sums = folder / CHECKSUMS
+    listed = read_json(sums)["sha256"] if sums.is_file() else None
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise RunError(f"{path}: is a link, expected the files that an export wrote. Copy the file")
+        name = path.relative_to(folder).as_posix()
+        if listed is not None and path.is_file() and name not in {*listed, CHECKSUMS}:
+            fix = f"Copy the export again, or delete {CHECKSUMS} if you changed the file yourself"
+            raise RunError(f"{folder}: {name} is not in {CHECKSUMS}. {fix}")

@@ -53,8 +53,8 @@ def serve_by_ray(
         options: Of :meth:`Service.load`.
 
     Raises:
-        ConfigError: If Ray is not installed, or a limit is unknown or raised.
-        RunError: If the address cannot be used, or Ray not be reached.
+        ConfigError: If Ray is not installed, a limit is unknown or raised, or there is no such device.
+        RunError: If the address cannot be used, Ray not be reached or serves already, or no replica starts.
     """
     chosen = Limits.lowered(limits or {})
     if port == 0:
@@ -63,6 +63,8 @@ def serve_by_ray(
     access = Access(hosts, origins, is_local=is_local(listener))
     listener.close()
     serve = _ray_serve()
+    needs = _needs(options.get("threads"), options.get("device"))
+    options["threads"] = needs["num_cpus"]
     folders = [str(Path(folder).resolve()) for folder in runs]
     if options.get("index") is not None:
         options["index"] = Path(options["index"]).resolve()
@@ -72,12 +74,8 @@ def serve_by_ray(
 
     try:
         serve.start(http_options={"host": host, "port": port})
-        needs = {"num_cpus": options.get("threads") or 1, "num_gpus": _gpus(options.get("device"))}
-        placed = serve.deployment(
-            name=NAME, num_replicas=replicas, max_ongoing_requests=chosen.connections,
-            ray_actor_options=needs, graceful_shutdown_timeout_s=DRAINING_SECONDS,
-        )  # fmt: skip
-        serve.run(placed(serve.ingress(build)(Replica)).bind(), name=NAME, route_prefix="/")
+        _place(serve, build, num_replicas=replicas, max_ongoing_requests=chosen.connections,
+               ray_actor_options=needs)  # fmt: skip
         names = ", ".join(Path(folder).name for folder in folders)
         if on_ready:
             on_ready(f"Serving {names} at {address_of(host, port)} by {replicas} replicas. Ctrl-C ends it")
@@ -87,19 +85,61 @@ def serve_by_ray(
 
 
 def _ray_serve() -> Any:
-    """The module, connected to a cluster. Raises as :func:`serve_by_ray`."""
+    """The module, connected to a cluster on which it does not run yet: what runs there is not touched.
+
+    Raises:
+        ConfigError: If Ray is not installed.
+        RunError: If Ray cannot be reached, or Ray Serve runs already.
+    """
     api.require_ray()
     try:
         from ray import serve
     except ImportError as error:
         fix = "pip install 'polymodal[ray]'"
         raise ConfigError(f"--engine ray needs {error.name}, which is not installed: {fix}") from None
+    running = serve.status()
+    if running.proxies or running.applications:
+        names = ", ".join(running.applications) or "no application"
+        fix = "Use another cluster, or end it: serve shutdown"
+        raise RunError(f"Ray Serve already runs on this cluster, with an address of its own ({names}). {fix}")
     return serve
 
 
-def _gpus(device: str | None) -> int:
-    """How many a replica takes."""
-    return 1 if device is not None and device.startswith("cuda") else 0
+def _place(serve: Any, build: Callable[[], FastAPI], **options: Any) -> None:
+    """Start the replicas, and wait until they answer.
+
+    Raises:
+        RunError: If one cannot be started.
+    """
+    placed = serve.deployment(
+        name=NAME, graceful_shutdown_timeout_s=DRAINING_SECONDS, max_constructor_retry_count=1, **options
+    )
+    try:
+        serve.run(placed(serve.ingress(build)(Replica)).bind(), name=NAME, route_prefix="/")
+    except RuntimeError as error:
+        cause = "The cause is in Ray's log of the replica"
+        raise RunError(f"no replica could be started: {_reason(error)} {cause}") from None
+
+
+def _needs(threads: int | None, device: str | None) -> dict[str, int]:
+    """The cores and GPUs of a replica: by default one core, and one GPU where the cluster has any.
+
+    Raises:
+        ConfigError: If there is no such device.
+    """
+    import ray
+
+    gpus = ray.cluster_resources().get("GPU", 0)
+    if device not in (None, "cpu", "cuda") or (device == "cuda" and not gpus):
+        has = "cpu, cuda" if gpus else "cpu"
+        raise ConfigError(f"--device {device}: the replicas of this cluster have {has}")
+    return {"num_cpus": threads or 1, "num_gpus": 1 if gpus and device != "cpu" else 0}
+
+
+def _reason(error: Exception) -> str:
+    """The last line of a failed deployment that holds words: that of the exception in the replica."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return api.one_line(lines[-1] if lines else type(error).__name__, 300)
 
 
 def _wait_for_a_signal() -> None:

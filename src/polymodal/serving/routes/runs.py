@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from polymodal.serving.description import describe_service
 from polymodal.serving.problems import Refusal
 from polymodal.serving.security import DOCUMENT_POLICY
+from polymodal.serving.served_export import ServedExport
 from polymodal.serving.service import Service
 
 
@@ -28,9 +29,11 @@ def router(service: Service) -> APIRouter:
         responses={200: {"content": {"text/html": {}}}},
     )  # fmt: skip
     async def report(name: str) -> HTMLResponse:
-        page = service.run(name).run.folder / "report.html"
+        served = service.run(name)
+        page = served.run.folder / "report.html"
         if not page.is_file():
-            raise Refusal(404, f"the run '{name}' has no report. Write one: polymodal report RUN")
+            fix = "" if isinstance(served, ServedExport) else ". Write one: polymodal report RUN"
+            raise Refusal(404, f"'{name}' has no report{fix}")
         return HTMLResponse(
             page.read_text(encoding="utf-8"), headers={"Content-Security-Policy": DOCUMENT_POLICY}
         )

@@ -1,0 +1,44 @@
+"""An export of a stranger: what leads out of its folder, or was added to it, is refused in a line."""
+
+import json
+import shutil
+
+import pytest
+
+import polymodal as pm
+from polymodal import runtime
+from polymodal.runtime.manifest import Manifest
+from tests.support.command import error
+
+
+@pytest.fixture
+def export(exported_houses, tmp_path):
+    """A copy of an export."""
+    return shutil.copytree(exported_houses[0], tmp_path / "export")
+
+
+@pytest.mark.parametrize("entry", ["candidates", "tokenizers"])
+@pytest.mark.parametrize("name", ["../../outside/plain", "/etc", "a/../../b"])
+def test_names_out_of_the_folder_are_refused(export, entry, name):
+    content = json.loads((export / "export.json").read_text())
+    content[entry] = {name: "plain" if entry == "candidates" else {}}
+    (export / "export.json").write_text(json.dumps(content))
+    with pytest.raises(pm.RunError, match=r"export\.json names '.*', outside of the export\."):
+        Manifest.read(export)
+
+
+def test_files_that_were_added_and_links_are_refused(export, tmp_path):
+    (export / "added.txt").write_text("more")
+    with pytest.raises(pm.RunError, match=r"export: added\.txt is not in checksums\.json"):
+        runtime.load(export)
+    (export / "checksums.json").unlink()
+    assert runtime.load(export).inputs
+    (export / "added.txt").unlink()
+    shutil.move(export / "model.onnx", tmp_path / "model.onnx")
+    (export / "model.onnx").symlink_to(tmp_path / "model.onnx")
+    with pytest.raises(pm.RunError, match=r"model\.onnx: is a link, expected the files"):
+        runtime.load(export)
+
+
+def test_a_command_on_runs_names_what_an_export_is(export):
+    assert "export: is an export to ONNX. Name the run" in error(export.parent, "report", "export")
