@@ -36,8 +36,18 @@ def test_files_that_were_added_and_links_are_refused(export, tmp_path):
     (export / "added.txt").unlink()
     shutil.move(export / "model.onnx", tmp_path / "model.onnx")
     (export / "model.onnx").symlink_to(tmp_path / "model.onnx")
-    with pytest.raises(pm.RunError, match=r"model\.onnx: is a link, expected the files"):
+    with pytest.raises(pm.RunError, match=r"model\.onnx: is a link out of the export, to /.*Copy the file"):
         runtime.load(export)
+
+
+def test_links_of_the_cache_of_the_hub_are_followed(export, tmp_path):
+    snapshot = tmp_path / "cache" / "snapshots" / "main"
+    blobs = tmp_path / "cache" / "blobs"
+    shutil.move(export, snapshot)
+    blobs.mkdir()
+    shutil.move(snapshot / "model.onnx", blobs / "b")
+    (snapshot / "model.onnx").symlink_to(blobs / "b")
+    assert runtime.load(snapshot).inputs
 
 
 def test_a_command_on_runs_names_what_an_export_is(export):

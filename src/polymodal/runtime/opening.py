@@ -35,7 +35,9 @@ def open_export(folder: str | os.PathLike[str], *, threads: int | None = None) -
 
 
 def _check_files(folder: Path) -> None:
-    """Check an export, which may be a stranger's: no links, and no file that its checksums do not have.
+    """Check an export, which may be a stranger's: no links out of it, no file that its checksums do not have.
+
+    The blobs of the hub's cache, where an export may have been downloaded to, are not outside.
 
     Raises:
         RunError: Naming the file.
@@ -43,9 +45,11 @@ def _check_files(folder: Path) -> None:
     check_sums(folder)
     sums = folder / CHECKSUMS
     listed = read_json(sums)["sha256"] if sums.is_file() else None
+    whole = folder.resolve()
+    inside = [whole, *([whole.parent.parent / "blobs"] if whole.parent.name == "snapshots" else [])]
     for path in sorted(folder.rglob("*")):
-        if path.is_symlink():
-            raise RunError(f"{path}: is a link, expected the files that an export wrote. Copy the file")
+        if path.is_symlink() and not any(path.resolve().is_relative_to(root) for root in inside):
+            raise RunError(f"{path}: is a link out of the export, to {os.readlink(path)}. Copy the file")
         name = path.relative_to(folder).as_posix()
         if listed is not None and path.is_file() and name not in {*listed, CHECKSUMS}:
             fix = f"Copy the export again, or delete {CHECKSUMS} if you changed the file yourself"
