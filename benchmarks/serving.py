@@ -233,83 +233,96 @@ HOSTILE: tuple[tuple[str, dict[str, Any]], ...] = (
 """Requests that are refused, or whose row fails alone."""
 
 
-def bench_load(folder: Path, clients: int, seconds: float) -> None:
-    run, frame = polymodal.load(folder, device="cpu"), table_of(folder)
-    expected = run.predict(frame, probabilities=True, quiet=True)
-    server = Server(folder)
-    seen: Counter[str] = Counter()
-    worst, memory = 0.0, {}
-    requests = [request_of(row) for row in frame.to_dict("records")]
+class Load:
+    """Clients of a live server, for some seconds.
 
-    async def honest(client: httpx.AsyncClient, ends: float) -> None:
-        nonlocal worst
+    Args:
+        server: Live.
+        requests: Of honest clients.
+        offline: The answers to them.
+
+    Attributes:
+        seen: How many requests ended how.
+        worst: The largest difference to the offline answers.
+        memory: Of the server in MB, by share of the time.
+    """
+
+    def __init__(self, server: Server, requests: Sequence[dict[str, Any]], offline: pd.DataFrame) -> None:
+        self.server, self.requests, self.offline = server, requests, offline
+        self.seen: Counter[str] = Counter()
+        self.worst, self.memory = 0.0, dict[float, float]()
+
+    async def honest(self, client: httpx.AsyncClient, ends: float) -> None:
         while time.perf_counter() < ends:
-            number = random.randrange(len(requests))
-            body = requests[number] | {"probabilities": True}
-            answer = await client.post("/predict", json=body)
-            seen[f"honest {answer.status_code}"] += 1
+            number = random.randrange(len(self.requests))
+            answer = await client.post("/predict", json=self.requests[number] | {"probabilities": True})
+            self.seen[f"honest {answer.status_code}"] += 1
             if answer.status_code == 503:
                 await asyncio.sleep(float(answer.headers["retry-after"]))
             elif answer.status_code == 200:
-                given = answer.json()["answers"][0]["probabilities"]["kind"]
-                for label, value in given.items():
-                    offline = expected[f"kind_probability_{label}"].iloc[number]
-                    worst = max(worst, abs(value - offline))
+                for label, value in answer.json()["answers"][0]["probabilities"]["kind"].items():
+                    offline = self.offline[f"kind_probability_{label}"].iloc[number]
+                    self.worst = max(self.worst, abs(value - offline))
 
-    async def hostile(client: httpx.AsyncClient, ends: float) -> None:
+    async def hostile(self, client: httpx.AsyncClient, ends: float) -> None:
         while time.perf_counter() < ends:
             name, options = random.choice(HOSTILE)
             answer = await client.post("/predict", **options)
-            seen[f"{name} {answer.status_code}"] += 1
+            self.seen[f"{name} {answer.status_code}"] += 1
             await asyncio.sleep(0.5)
 
-    async def leaving(ends: float) -> None:
+    async def leaving(self, ends: float) -> None:
         """Goes in the middle of the body, or before the answer."""
+        port = int(self.server.address.rpartition(":")[2])
         while time.perf_counter() < ends:
-            _, writer = await asyncio.open_connection("127.0.0.1", int(server.address.rpartition(":")[2]))
-            content = json.dumps(random.choice(requests)).encode()
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            content = json.dumps(random.choice(self.requests)).encode()
             lines = ["POST /predict HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
             head = "\r\n".join([*lines, f"Content-Length: {len(content)}", "", ""])
             writer.write(head.encode() + content[: random.choice([10, len(content)])])
             await writer.drain()
             writer.close()
-            seen["left"] += 1
+            self.seen["left"] += 1
             await asyncio.sleep(0.5)
 
-    async def watch(begun: float) -> None:
+    async def watch(self, begun: float, seconds: float) -> None:
         for share in (1 / 3, 0.99):
             await asyncio.sleep(max(0.0, begun + share * seconds - time.perf_counter()))
-            memory[share] = server.resident()
+            self.memory[share] = self.server.resident()
 
-    async def attack() -> None:
+    async def run(self, clients: int, seconds: float) -> float:
+        """Seconds until all clients have their last answer."""
         begun = time.perf_counter()
         ends, few = begun + seconds, max(1, clients // 20)
         limits = httpx.Limits(max_connections=clients + 10)
-        async with httpx.AsyncClient(base_url=server.address, timeout=120, limits=limits) as client:
-            jobs = [honest(client, ends) for _ in range(clients - 2 * few)]
-            jobs += [hostile(client, ends) for _ in range(few)] + [leaving(ends) for _ in range(few)]
-            await asyncio.gather(watch(begun), *jobs)
-        seen["seconds"] = round(time.perf_counter() - begun)
+        async with httpx.AsyncClient(base_url=self.server.address, timeout=120, limits=limits) as client:
+            jobs = [self.honest(client, ends) for _ in range(clients - 2 * few)]
+            jobs += [self.hostile(client, ends) for _ in range(few)]
+            jobs += [self.leaving(ends) for _ in range(few)]
+            await asyncio.gather(self.watch(begun, seconds), *jobs)
+        return time.perf_counter() - begun
 
+
+def bench_load(folder: Path, clients: int, seconds: float) -> None:
+    run, frame = polymodal.load(folder, device="cpu"), table_of(folder)
+    offline = run.predict(frame, probabilities=True, quiet=True)
+    load = Load(Server(folder), [request_of(row) for row in frame.to_dict("records")], offline)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     try:
-        asyncio.run(attack())
+        spent = asyncio.run(load.run(clients, seconds))
     finally:
-        status = server.stop()
-    answered, spent = seen["honest 200"], seen.pop("seconds")
-    bad = {
-        key: count
-        for key, count in seen.items()
-        if key[-3:].isdigit() and key[-3:-2] == "5" and key[-3:] != "503"
-    }
+        status = load.server.stop()
+    answered = load.seen["honest 200"]
+    ends = {key: key.rpartition(" ")[2] for key in load.seen}
+    bad = {key: load.seen[key] for key, end in ends.items() if end.startswith("5") and end != "503"}
     print(
-        f"{clients} clients, {spent} s: {answered} answers, {answered / spent:.1f} per second; "
+        f"{clients} clients, {spent:.0f} s: {answered} answers, {answered / spent:.1f} per second; "
         f"exit status {status}"
     )
-    print("by kind: " + ", ".join(f"{key}: {count}" for key, count in sorted(seen.items())))
+    print("by kind: " + ", ".join(f"{key}: {count}" for key, count in sorted(load.seen.items())))
     print(f"errors of the server (goal none): {bad or 'none'}")
-    print(f"largest difference to the offline answer {worst:.1e} (goal ≤ {TOLERANCE:.0e})")
-    early, late = memory.values()
+    print(f"largest difference to the offline answer {load.worst:.1e} (goal ≤ {TOLERANCE:.0e})")
+    early, late = load.memory.values()
     print(f"memory {early:.0f} → {late:.0f} MB, ratio {late / early:.3f} (goal ≤ 1.05)")
 
 

@@ -39,9 +39,10 @@ def write_text(path: Path, text: str) -> None:
 def folder_aside(folder: Path, last: str) -> Iterator[Path]:
     """Yield an empty folder; its files then move to ``folder`` one by one, ``last`` as the last.
 
-    If ``last`` was not in ``folder`` before, its presence means that the other files are complete.
+    If ``last`` was not in ``folder`` before, its presence means that the other files are complete. After an
+    error, a folder that was not there before is not there either.
     """
-    part = folder / ".part"
+    part, was_there = folder / ".part", folder.is_dir()
     discard(part)
     part.mkdir(parents=True)
     try:
@@ -53,6 +54,8 @@ def folder_aside(folder: Path, last: str) -> Iterator[Path]:
             os.replace(path, folder / path.name)
     finally:
         discard(part)
+        if not was_there and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def discard(folder: Path) -> None:

@@ -67,6 +67,7 @@ export function Camera({ done }: CaptureProps) {
 
 export function Microphone({ done }: CaptureProps) {
   const recorder = useRef<MediaRecorder | null>(null);
+  const begun = useRef(0);
   const seconds = useSignal(0);
   const state = useSignal<"wait" | "record" | "convert">("wait");
   const error = useSignal("");
@@ -82,11 +83,17 @@ export function Microphone({ done }: CaptureProps) {
     recorder.current = new MediaRecorder(stream);
     recorder.current.ondataavailable = ({ data }) => chunks.push(data);
     recorder.current.onstop = () => void (state.value === "convert" && finish(chunks));
+    recorder.current.onstart = () => {
+      begun.current = performance.now();
+      state.value = "record";
+    };
     recorder.current.start();
-    state.value = "record";
   }, (reason) => (error.value = reason));
   useEffect(() => {
-    const clock = setInterval(() => state.value === "record" && seconds.value++, 1000);
+    // Counted from the start of the recording, which comes later than the control.
+    const clock = setInterval(() => {
+      if (state.value === "record") seconds.value = Math.floor((performance.now() - begun.current) / 1000);
+    }, 100);
     return () => clearInterval(clock);
   }, []);
   const stop = () => {
