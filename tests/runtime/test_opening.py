@@ -51,4 +51,7 @@ def test_links_of_the_cache_of_the_hub_are_followed(export, tmp_path):
 
 
 def test_a_command_on_runs_names_what_an_export_is(export):
-    assert "export: is an export to ONNX. Name the run" in error(export.parent, "report", "export")
+    assert (
+        "export: is an export to ONNX, expected a run. Name the run, or use it by polymodal serve export"
+        in error(export.parent, "report", "export")
+    )

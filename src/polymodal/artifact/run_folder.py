@@ -59,8 +59,8 @@ def require_run(path: Path) -> None:
     """
     require_folder_of_run(path)
     if (path / EXPORT).is_file():
-        fix = f"Name the run: an export answers {worded('polymodal serve', 'polymodal.runtime.load')} alone"
-        raise RunError(f"{path}: is an export to ONNX. {fix}")
+        fix = worded(f"use it by polymodal serve {path}", f"use it by polymodal.runtime.load({str(path)!r})")
+        raise RunError(f"{path}: is an export to ONNX, expected a run. Name the run, or {fix}")
     lacking = [name for name in needed_files(path) if not (path / name).is_file()]
     if lacking:
         fix = f"Fit again, or with {option('resume', True)} if checkpoints/ is there"
