@@ -14,7 +14,19 @@ import yaml
 from tests.support.command import error, polymodal, settings
 from tests.support.tables import COLUMNS, house_rows, write_houses, write_table
 
-HEAVY = ("torch", "transformers", "numpy", "pandas", "pyarrow", "PIL", "polymodal.pipelines", "pydantic")
+HEAVY = (
+    "torch",
+    "transformers",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "PIL",
+    "polymodal.pipelines",
+    "pydantic",
+    "rich",
+)
+COMMANDS = {"fitting", "insight", "listing", "pretraining", "searching", "serving", "using"}
+"""Modules of commands; each is imported when its command, or the help of all, is wanted."""
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +57,36 @@ def python(*arguments, cwd=None):
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=cwd, timeout=120)
 
 
-HELP = "import polymodal.cli as cli; cli.app(['--help'], standalone_mode=False)"
+COMMAND = """
+import sys
+from polymodal.cli import main
+sys.argv = ["polymodal", *sys.argv[1:]]
+try:
+    main()
+except SystemExit:
+    pass
+"""
 
 
-@pytest.mark.parametrize("command", ["import polymodal", HELP])
-def test_help_and_import_load_nothing_heavy(command):
-    loaded = python(
-        "-c", f"import sys\n{command}\nprint(*sys.modules, sep='\\n', file=sys.stderr)"
-    ).stderr.split()
+@pytest.mark.parametrize(
+    ("code", "arguments", "commands"),
+    [
+        ("import polymodal", [], set()),
+        (COMMAND, ["--version"], set()),
+        (COMMAND, ["--oops"], set()),
+        (COMMAND, ["fit", "--help"], {"fitting"}),
+        (COMMAND, ["fit", "--oops"], {"fitting"}),
+        (COMMAND, ["runs", "--help"], {"listing"}),
+        (COMMAND, ["--help"], COMMANDS),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_help_and_import_load_nothing_heavy(code, arguments, commands):
+    listing = "\nimport sys\nprint(*sys.modules, sep='\\n', file=sys.stderr)"
+    loaded = set(python("-c", code + listing, *arguments).stderr.split())
     assert "polymodal" in loaded
-    assert not set(HEAVY) & set(loaded)
+    assert not set(HEAVY) & loaded
+    assert {name for name in COMMANDS if f"polymodal.cli.{name}" in loaded} == commands
 
 
 def test_the_installed_command_fits_and_prints_json_alone(tmp_path):

@@ -10,33 +10,74 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Annotated, TextIO
+from typing import Annotated, ClassVar, TextIO
 
 import typer
 
 from polymodal import api
-from polymodal.cli import (
-    chatting,
-    checking,
-    demonstrating,
-    evaluating,
-    exporting,
-    fitting,
-    insight,
-    listing,
-    pretrained,
-    pretraining,
-    searching,
-    serving,
-    using,
-    verifying,
-)
-from polymodal.cli.help import Commands, register
+from polymodal.cli.help import Commands
 from polymodal.cli.logs import SESSION
 from polymodal.cli.streams import write_any_character
 
+
+class Polymodal(Commands):
+    """The subcommands, with examples of each."""
+
+    sections: ClassVar[dict[str, dict[str, list[str]]]] = {
+        "First steps": {
+            "demonstrating:demo": ["polymodal demo", "polymodal demo --data houses"],
+            "checking:check": ["polymodal check houses.csv --target price"],
+            "checking:init": [
+                "polymodal init houses.csv --target price > run.yaml",
+                "polymodal fit run.yaml",
+            ],
+            "pretrained:encoders": ["polymodal encoders --modality text"],
+        },
+        "Train": {
+            "fitting:fit": [
+                "polymodal fit houses.csv --target price -o runs/price",
+                "polymodal fit houses.csv --target kind --inputs photo,note --time-limit 10m",
+                "polymodal fit houses.csv --target price --set train.epochs=5 --folds 5",
+            ],
+            "pretraining:pretrain": [
+                "polymodal pretrain houses.csv --inputs photo,note -o runs/pretrained",
+                "polymodal fit houses.csv --target kind --from runs/pretrained --labels 100",
+            ],
+        },
+        "Use": {
+            "using:predict": ["polymodal predict runs/price new_houses.csv -o prices.csv"],
+            "using:embed": ["polymodal embed runs/price houses.csv -o vectors.parquet"],
+            "searching:index": ["polymodal index runs/pretrained houses.csv -o houses.index"],
+            "searching:search": [
+                "polymodal search houses.index --text 'a garden'",
+                "polymodal search houses.index --image new.png -k 3",
+            ],
+            "chatting:chat": ["polymodal chat runs/words"],
+            "serving:serve": [
+                "polymodal serve runs/price",
+                "polymodal serve runs/price runs/words --port 0",
+            ],
+            "exporting:export": ["polymodal export runs/pretrained --to sentence-transformers -o exported"],
+        },
+        "Measure and explain": {
+            "evaluating:evaluate": ["polymodal evaluate runs/price more_houses.csv"],
+            "insight:report": [
+                "polymodal report runs/price",
+                "polymodal report runs/price more_houses.csv --by kind",
+            ],
+            "insight:explain": ["polymodal explain runs/price houses.csv --rows 3,8"],
+            "insight:compare": ["polymodal compare runs/price runs/other"],
+            "verifying:verify": ["polymodal verify runs/price", "polymodal verify runs/price --json"],
+        },
+        "Runs and cache": {
+            "listing:runs": ["polymodal runs", "polymodal runs experiments"],
+            "using:cache": ["polymodal cache", "polymodal cache --clear"],
+        },
+    }
+
+
 app = typer.Typer(
-    cls=Commands,
+    cls=Polymodal,
     help="Train, evaluate and use models that read text, images, audio, video and tables together.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -47,67 +88,6 @@ REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELO
 """Error numbers of files and folders that the system does not allow us to use."""
 
 SHOW_OTHERS = warnings.showwarning
-
-register(
-    app,
-    {
-        "First steps": [
-            (demonstrating.demo, ["polymodal demo", "polymodal demo --data houses"]),
-            (checking.check, ["polymodal check houses.csv --target price"]),
-            (
-                checking.init,
-                ["polymodal init houses.csv --target price > run.yaml", "polymodal fit run.yaml"],
-            ),
-            (pretrained.encoders, ["polymodal encoders --modality text"]),
-        ],
-        "Train": [
-            (
-                fitting.fit,
-                [
-                    "polymodal fit houses.csv --target price -o runs/price",
-                    "polymodal fit houses.csv --target kind --inputs photo,note --time-limit 10m",
-                    "polymodal fit houses.csv --target price --set train.epochs=5 --folds 5",
-                ],
-            ),
-            (
-                pretraining.pretrain,
-                [
-                    "polymodal pretrain houses.csv --inputs photo,note -o runs/pretrained",
-                    "polymodal fit houses.csv --target kind --from runs/pretrained --labels 100",
-                ],
-            ),
-        ],
-        "Use": [
-            (using.predict, ["polymodal predict runs/price new_houses.csv -o prices.csv"]),
-            (using.embed, ["polymodal embed runs/price houses.csv -o vectors.parquet"]),
-            (searching.index, ["polymodal index runs/pretrained houses.csv -o houses.index"]),
-            (
-                searching.search,
-                [
-                    "polymodal search houses.index --text 'a garden'",
-                    "polymodal search houses.index --image new.png -k 3",
-                ],
-            ),
-            (chatting.chat, ["polymodal chat runs/words"]),
-            (serving.serve, ["polymodal serve runs/price", "polymodal serve runs/price runs/words --port 0"]),
-            (exporting.export, ["polymodal export runs/pretrained --to sentence-transformers -o exported"]),
-        ],
-        "Measure and explain": [
-            (evaluating.evaluate, ["polymodal evaluate runs/price more_houses.csv"]),
-            (
-                insight.report,
-                ["polymodal report runs/price", "polymodal report runs/price more_houses.csv --by kind"],
-            ),
-            (insight.explain, ["polymodal explain runs/price houses.csv --rows 3,8"]),
-            (insight.compare, ["polymodal compare runs/price runs/other"]),
-            (verifying.verify, ["polymodal verify runs/price", "polymodal verify runs/price --json"]),
-        ],
-        "Runs and cache": [
-            (listing.runs, ["polymodal runs", "polymodal runs experiments"]),
-            (using.cache, ["polymodal cache", "polymodal cache --clear"]),
-        ],
-    },
-)
 
 
 @app.callback(invoke_without_command=True)

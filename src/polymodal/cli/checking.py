@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from polymodal import api
 from polymodal.cli.options import (
@@ -29,7 +27,7 @@ from polymodal.cli.options import (
 )
 from polymodal.cli.pretrained import forbid_downloads
 from polymodal.cli.reading import reads_table
-from polymodal.cli.show import console
+from polymodal.cli.show import console, literal, titled_table
 from polymodal.cli.skipped import OnErrorOption
 
 
@@ -84,9 +82,7 @@ def show_check(report: api.CheckReport) -> None:
 def show_rows(report: api.CheckReport) -> None:
     """Print the columns, then notes and warnings."""
     rows = ", ".join(f"{count} {split}" for split, count in report.rows.items())
-    table = Table(
-        title=api.one_line(f"{report.table}: {rows}", 300), title_justify="left", box=None, pad_edge=False
-    )
+    table = titled_table(api.one_line(f"{report.table}: {rows}", 300))
     for name in ("column", "role", "as", "empty", "content"):
         table.add_column(name, overflow="fold")
     for column in report.columns:
@@ -97,11 +93,11 @@ def show_rows(report: api.CheckReport) -> None:
     out = console()
     out.print(table)
     for note in report.notes:
-        out.print(Text(f"note: {api.one_line(note, 400)}"), soft_wrap=True)
+        out.print(literal(f"note: {api.one_line(note, 400)}"), soft_wrap=True)
     for warning in report.warnings:
-        out.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+        out.print(literal(f"warning: {warning}", style="yellow"), soft_wrap=True)
     for problem in report.rejected[: api.DataError.SHOWN]:
-        out.print(Text(f"left out: {problem}", style="yellow"), soft_wrap=True)
+        out.print(literal(f"left out: {problem}", style="yellow"), soft_wrap=True)
     if len(report.rejected) > api.DataError.SHOWN:
         out.print(f"left out: … and {len(report.rejected) - api.DataError.SHOWN} more")
 
@@ -110,11 +106,11 @@ def show_verdict(report: api.CheckReport) -> None:
     """Print the problems, and whether a fit would start."""
     out = console()
     for problem in report.problems:
-        out.print(Text(f"problem: {problem}", style="red"), soft_wrap=True)
+        out.print(literal(f"problem: {problem}", style="red"), soft_wrap=True)
     if report.conversation:
-        out.print(Text(describe_tokens(report.conversation)), soft_wrap=True)
-        out.print(Text(f"Row {report.conversation['row']} as the model sees it, what it learns in « »:"))
-        out.print(Text(report.conversation["shown"]), soft_wrap=True)
+        out.print(literal(describe_tokens(report.conversation)), soft_wrap=True)
+        out.print(literal(f"Row {report.conversation['row']} as the model sees it, what it learns in « »:"))
+        out.print(literal(report.conversation["shown"]), soft_wrap=True)
     if report.ok:
         left = api.count_rows(report.rejected)
         without = f", without {left} row{'s' * (left > 1)}" if left else ""

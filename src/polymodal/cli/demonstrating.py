@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from polymodal import api
 from polymodal.cli.options import Json, command_name, printed
-from polymodal.cli.show import console
+from polymodal.cli.show import console, titled_table
 
 
 class DemoData(StrEnum):
@@ -50,14 +49,14 @@ def show_demo(result: api.DemoResult, command: str) -> None:
     """What each modality is worth, a few answers, and a line to paste."""
     out = console()
     title = f"Accuracy on {result.rows} unseen rows"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = titled_table(title)
     table.add_column("the model is given")
     table.add_column("accuracy", justify="right")
     for given, accuracy in result.accuracy.items():
         table.add_row(given, f"{accuracy:.1%}")
     out.print(table)
     out.print()
-    answers = Table(title="A few of them", title_justify="left", box=None, pad_edge=False)
+    answers = titled_table("A few of them")
     for name in result.answers.columns:
         answers.add_column(name)
     for row in result.answers.itertuples(index=False):

@@ -6,12 +6,9 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from polymodal import api
 from polymodal.cli.help import ROWS, VECTORS
@@ -30,8 +27,11 @@ from polymodal.cli.options import (
     split,
 )
 from polymodal.cli.reading import reads_table
-from polymodal.cli.show import print_titled, show_metrics, titled_table
+from polymodal.cli.show import literal, print_titled, show_metrics, titled_table
 from polymodal.cli.skipped import OnError, OnErrorOption, tell_findings, warn
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 RECALLS = {"recall_at_1": "recall@1", "recall_at_5": "recall@5", "recall_at_10": "recall@10"}
 LEFT_OUT = {
@@ -279,7 +279,7 @@ def tell_unseen(run: api.Run, rows: api.Table, results: Mapping[str, Any]) -> No
 
 def show_retrieval(results: Mapping[str, Mapping[str, Any]], title: str) -> None:
     """Three lines a direction: the values, their intervals, and what chance would give."""
-    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    table = titled_table(collapse_padding=True)
     table.add_column("query → found", overflow="fold", min_width=16)
     for head in ("queries", "among", *RECALLS.values(), "median rank", "mAP"):
         table.add_column(head, justify="right")
@@ -295,7 +295,7 @@ def show_retrieval(results: Mapping[str, Mapping[str, Any]], title: str) -> None
     few = [api.one_line(name, 80) for name, way in results.items() if way["groups"] < api.FEWEST_GROUPS]
     if few:
         found_few = f"Fewer than {api.FEWEST_GROUPS} independent queries, so the intervals are too narrow"
-        out.print(Text(f"{found_few}: {'; '.join(few)}"), soft_wrap=True)
+        out.print(literal(f"{found_few}: {'; '.join(few)}"), soft_wrap=True)
 
 
 def show_zero_shot(results: Mapping[str, Any], title: str) -> None:
@@ -314,7 +314,7 @@ def show_zero_shot(results: Mapping[str, Any], title: str) -> None:
     commonest = f"the commonest class is ‘{api.one_line(common['class'], 80)}’"
     among = f"among {len(results['classes'])} classes ({_some(results['classes'])})"
     named = f"named to ‘{results['prompt_input']}’ as {prompts}"
-    out.print(Text(f"By {api.listed(results['inputs'])}, {among}, {named}; {commonest}."), soft_wrap=True)
+    out.print(literal(f"By {api.listed(results['inputs'])}, {among}, {named}; {commonest}."), soft_wrap=True)
     _tell(results, results["left_out"], out)
 
 
@@ -336,7 +336,7 @@ def show_linear_probe(results: Mapping[str, Any], title: str) -> None:
     vectors = f"the vector of ‘{results['input']}’" if results["input"] else "the fused vector"
     slow = "" if chosen.get("converged", True) else "; it did not converge, so there may be more in them"
     line = f"On {vectors} ({results['width']} numbers); {strength} was best on the validation rows{slow}."
-    out.print(Text(line), soft_wrap=True)
+    out.print(literal(line), soft_wrap=True)
     parts = results["left_out"].values()
     _tell(results, {name: sum(part[name] for part in parts) for name in results["left_out"]["test"]}, out)
 
@@ -352,7 +352,7 @@ def _tell(results: Mapping[str, Any], left_out: Mapping[str, int], out: Console)
     if why:
         lines.append(f"Left out: {', '.join(why)}.")
     for line in lines:
-        out.print(Text(line), soft_wrap=True)
+        out.print(literal(line), soft_wrap=True)
 
 
 def _said(name: str, value: float | None) -> str:

@@ -6,10 +6,9 @@ import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from polymodal import api
 from polymodal.cli.help import ROWS, SEVERAL
@@ -50,6 +49,9 @@ from polymodal.cli.pretrained import forbid_downloads
 from polymodal.cli.reading import reads_table
 from polymodal.cli.show import console, print_titled, show_metrics, titled_table
 from polymodal.cli.skipped import OnErrorOption
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Labels = Annotated[
     str | None,
@@ -235,7 +237,7 @@ def show_leaderboard(board: api.Portfolio, target: str) -> None:
     """A row per model that was tried: its score, its share of the blend, its seconds."""
     out, score = console(), board.scores[target]
     title = f"Models tried for '{target}'" if len(board.scores) > 1 else "Models tried"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = titled_table(title)
     table.add_column("model")
     for head in (f"{api.NAMES[score]}, validation", "test", "share of the blend", "seconds"):
         table.add_column(head, justify="right")
@@ -257,7 +259,7 @@ def show_fits(fits: api.Fits, command: str) -> None:
     """Print a row per fit, the best by validation marked, and the next command; the file has all metrics."""
     out, first = console(), fits.fits[0]
     title = f"{len(fits.fits)} fits under equal settings"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True)
+    table = titled_table(title, collapse_padding=True)
     table.add_column(fits.varied, no_wrap=True)
     measured = [(name, key) for name in first.test for key in _leading(fits, first.test[name])]
     tests = [f"test {name} {key}" if len(first.test) > 1 else f"test {key}" for name, key in measured]
@@ -291,7 +293,7 @@ def show_repeats(repeats: api.Repeats, command: str) -> None:
     counts += [f"{len(repeats.seeds)} seeds"] * (len(repeats.seeds) > 1)
     tested = f"{repeats.rows} test rows" if repeats.rows else "no test rows"
     title = f"{len(fits.fits)} fits ({' × '.join(counts) or 'one seed'}), {tested}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = titled_table(title)
     table.add_column("metric")
     for name in ("mean", "lowest", "highest"):
         table.add_column(name, justify="right")
@@ -312,7 +314,7 @@ def show_repeats(repeats: api.Repeats, command: str) -> None:
 def show_search(search: Mapping[str, Any]) -> None:
     """A row a trial, the best marked."""
     trials, metric = search["trials"], search["metric"]
-    table = Table(title=f"{len(trials)} trials", title_justify="left", box=None, pad_edge=False)
+    table = titled_table(f"{len(trials)} trials")
     names = list(dict.fromkeys(name for trial in trials for name in trial["choice"]))
     for name in ("trial", *names, f"validation {metric}", "seconds"):
         table.add_column(name.replace("_", " "), justify="left" if name == "fusion" else "right")

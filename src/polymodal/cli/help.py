@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -43,30 +45,81 @@ class Command(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """The command: its subcommands in sections, each with the whole first sentence of its help."""
+    """The command: its subcommands in sections, each with the whole first sentence of its help.
+
+    Attributes:
+        sections: By title of a section, by ``module:function`` of a subcommand in this package, examples.
+    """
+
+    sections: ClassVar[dict[str, dict[str, list[str]]]] = {}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = _Made(self.sections)  # type: ignore[assignment]  # it is only read
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Their names, in the order of the sections."""
+        return list(self.commands)
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Parse the options before the name of the subcommand."""
+        for param in self.get_params(ctx):
+            if getattr(param, "is_flag", False) and param.default is None:
+                param.default = False  # the same; for None, Typer loads Pydantic
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """The subcommands of each section, in the order of their registration."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for name, command in self.commands.items():
-            section = getattr(command, "rich_help_panel", None) or "Commands"
-            sections.setdefault(section, []).append((name, _summary(command.help or "")))
-        for name, records in sections.items():
-            _write_section(formatter, name, records)
+        for title, homes in self.sections.items():
+            records = [(_name(home), _summary(inspect.getdoc(_function(home)) or "")) for home in homes]
+            _write_section(formatter, title, records)
         formatter.write_paragraph()
         formatter.write("Examples and options of each: polymodal COMMAND --help\n")
 
 
-def register(app: typer.Typer, sections: dict[str, list[tuple[Callable[..., None], list[str]]]]) -> None:
-    """Register the subcommands.
+class _Made(Mapping[str, TyperCommand]):
+    """Subcommands by name, each imported and made when it is first looked up: help needs one or none."""
 
-    Args:
-        app: Gets them.
-        sections: By title of a section, the functions of its subcommands, each with examples of its use.
-    """
-    for title, commands in sections.items():
-        for command, examples in commands:
-            app.command(cls=Command, rich_help_panel=title, epilog="\n".join(examples))(logged(command))
+    def __init__(self, sections: dict[str, dict[str, list[str]]]) -> None:
+        self._homes = {
+            _name(home): (home, title, examples)
+            for title, homes in sections.items()
+            for home, examples in homes.items()
+        }
+        self._made: dict[str, TyperCommand] = {}
+
+    def __getitem__(self, name: str) -> TyperCommand:
+        if name not in self._made:
+            self._made[name] = _make(*self._homes[name])
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+
+def _make(home: str, title: str, examples: list[str]) -> TyperCommand:
+    """The subcommand of a function."""
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    register = alone.command(_name(home), cls=Command, rich_help_panel=title, epilog="\n".join(examples))
+    register(logged(_function(home)))
+    command = typer.main.get_command(alone)
+    assert isinstance(command, TyperCommand)  # a group only where there are several
+    return command
+
+
+def _name(home: str) -> str:
+    """The subcommand's name."""
+    return home.partition(":")[2].replace("_", "-")
+
+
+def _function(home: str) -> Callable[..., None]:
+    """The function of a subcommand."""
+    module, _, name = home.partition(":")
+    function: Callable[..., None] = getattr(import_module(f"polymodal.cli.{module}"), name)
+    return function
 
 
 def _summary(text: str) -> str:

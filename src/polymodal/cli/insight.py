@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from polymodal import api
 from polymodal.cli.options import (
@@ -27,8 +25,11 @@ from polymodal.cli.options import (
     split,
 )
 from polymodal.cli.reading import reads_table
-from polymodal.cli.show import console
+from polymodal.cli.show import console, literal, titled_table
 from polymodal.cli.skipped import tell_findings
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @reads_table
@@ -168,7 +169,7 @@ def show_verdict(figures: Mapping[str, Any], page: Path) -> None:
         before = f"{name}: " if len(figures["targets"]) > 1 else ""
         verdict = target["verdict"]
         for line in [*verdict["sentences"], *(f"Next: {step}" for step in verdict["next"])]:
-            out.print(Text(before + line), soft_wrap=True)
+            out.print(literal(before + line), soft_wrap=True)
     api.Remarks().show(notes=figures.get("left_out", ()))
     out.print(f"The report lies in {page}.", soft_wrap=True)
 
@@ -176,7 +177,7 @@ def show_verdict(figures: Mapping[str, Any], page: Path) -> None:
 def show_explanations(explanations: api.Explanations, page: Path) -> None:
     """Print a line per answer (shares of inputs, strongest part, error), then the path of the page."""
 
-    table = Table(box=None, pad_edge=False)
+    table = titled_table()
     for name in ("row", "target", "answer", "shares of the inputs", "strongest part", "error"):
         table.add_column(name, overflow="fold")
     for entry in explanations.entries:
@@ -191,7 +192,7 @@ def show_explanations(explanations: api.Explanations, page: Path) -> None:
     out = console()
     out.print(table)
     for sentence in explanations.sentences():
-        out.print(Text(sentence), soft_wrap=True)
+        out.print(literal(sentence), soft_wrap=True)
     out.print(f"The explanations lie in {page}.", soft_wrap=True)
 
 
@@ -222,7 +223,7 @@ def show_comparison(figures: Mapping[str, Any], page: Path) -> None:
         if any(entry["as_good"] for entry in target["runs"][1:]):
             out.print("= as good as the best as far as these rows tell")
         for sentence in target["sentences"]:
-            out.print(Text(sentence), soft_wrap=True)
+            out.print(literal(sentence), soft_wrap=True)
         out.print()
     api.Remarks().show(notes=figures["notes"])
     out.print(f"The comparison lies in {page}.", soft_wrap=True)
@@ -231,7 +232,7 @@ def show_comparison(figures: Mapping[str, Any], page: Path) -> None:
 def _leaderboard(name: str, target: Mapping[str, Any], runs: Mapping[str, Any]) -> Table:
     score = target["score"]
     title = f"{name}: {api.NAMES[score]} on {target['rows']:,} test rows"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True)
+    table = titled_table(title, collapse_padding=True)
     table.add_column("run", overflow="fold")
     for head in (api.NAMES[score], "95 % interval", "behind", "parameters", "seconds", "rows/s"):
         table.add_column(head, justify="right")
@@ -239,7 +240,7 @@ def _leaderboard(name: str, target: Mapping[str, Any], runs: Mapping[str, Any]) 
         cost = runs[entry["run"]]["cost"]
         mark = " *" if index == 0 else " =" if entry["as_good"] else ""
         table.add_row(
-            Text(entry["run"] + mark),
+            literal(entry["run"] + mark),
             api.number(score, entry["score"]["value"]),
             api.span(score, entry["score"]),
             "" if index == 0 else api.points(score, entry["behind"]["value"]).removesuffix(" points"),

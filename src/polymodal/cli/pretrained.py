@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from polymodal import api
 from polymodal.cli.options import Json, printed
-from polymodal.cli.show import console
+from polymodal.cli.show import console, titled_table
 
 
 def encoders(
@@ -28,7 +27,7 @@ def encoders(
 
 def show_encoders(listed: list[api.EncoderStatus]) -> None:
     """A row per encoder, and how to use and get one."""
-    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    table = titled_table(collapse_padding=True)
     right = ("MB", "M parameters")
     for head in ("encoder", "reads", *right, "licence", "languages", "here", "good for"):
         table.add_column(head, justify="right" if head in right else "left", no_wrap=head != "good for")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from polymodal import api
 from polymodal.cli.evaluating import show_retrieval
@@ -37,7 +36,7 @@ from polymodal.cli.options import (
     with_settings,
 )
 from polymodal.cli.reading import reads_table
-from polymodal.cli.show import console
+from polymodal.cli.show import console, titled_table
 from polymodal.cli.skipped import OnErrorOption
 
 
@@ -93,7 +92,7 @@ def show_pretraining(folder: Path, results: Mapping[str, Any], command: str, sou
     """The losses at the start and at the best epoch, where the run lies, and what to do next."""
     out, trained, rows = console(), results["train"], results["rows"]["train"]
     best = results["validation"]
-    table = Table(title="Losses", title_justify="left", box=None, pad_edge=False)
+    table = titled_table("Losses")
     table.add_column("objective")
     for name in ("first", "last", "validation"):
         table.add_column(name, justify="right")

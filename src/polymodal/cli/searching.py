@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from polymodal import api
 from polymodal.cli.options import (
@@ -26,7 +24,7 @@ from polymodal.cli.options import (
     printed,
 )
 from polymodal.cli.reading import reads_table
-from polymodal.cli.show import console
+from polymodal.cli.show import console, literal, titled_table
 from polymodal.cli.skipped import OnError, OnErrorOption, tell_findings, warn
 
 COLUMNS = 4
@@ -121,11 +119,11 @@ def show_indexed(done: api.Indexed, folder: Path, command: str) -> None:
     out.print(f"{done.rows} rows in {folder}: {changes}.", soft_wrap=True)
     for name, ann in done.ann.items():
         recall = f"{ann['recall']:.1%} of the nearest 10 among {ann['rows']:,} vectors are found"
-        out.print(Text(f"{api.one_line(name, 80)}: approximate, {recall}."), soft_wrap=True)
+        out.print(literal(f"{api.one_line(name, 80)}: approximate, {recall}."), soft_wrap=True)
     if not done.example:
         return
     out.print("Search in it:")
-    out.print(Text(f"  {command} search {shlex.quote(str(folder))} {done.example}"), soft_wrap=True)
+    out.print(literal(f"  {command} search {shlex.quote(str(folder))} {done.example}"), soft_wrap=True)
 
 
 def show_hits(hits: Sequence[api.Hit], inputs: Mapping[str, str]) -> None:
@@ -134,15 +132,15 @@ def show_hits(hits: Sequence[api.Hit], inputs: Mapping[str, str]) -> None:
     if not hits:
         out.print("No hits.")
         return
-    table = Table(box=None, pad_edge=False)
+    table = titled_table()
     names = telling(hits, inputs)
     table.add_column("score", justify="right")
     table.add_column("row", justify="right")
     for name in ("input", *names):
-        table.add_column(Text(api.one_line(name, WIDEST)), overflow="fold")
+        table.add_column(literal(api.one_line(name, WIDEST)), overflow="fold")
     for hit in hits:
-        cells = [Text(shown(hit.fields[name])) for name in names]
-        table.add_row(f"{hit.score:.3f}", str(hit.row), Text(api.one_line(hit.input, WIDEST)), *cells)
+        cells = [literal(shown(hit.fields[name])) for name in names]
+        table.add_row(f"{hit.score:.3f}", str(hit.row), literal(api.one_line(hit.input, WIDEST)), *cells)
     out.print(table)
 
 
