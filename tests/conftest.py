@@ -32,10 +32,10 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_runtest_setup() -> None:
-    """No collection for its own sake in each ``Trainer.train``: with all that is imported here, those took a tenth
-    of the time of all tests. Python's own collections go on."""
+    """No collection of garbage in each ``Trainer.train``: with all that is imported here, they took a tenth
+    of the time of all tests. Python's own go on."""
     if memory := sys.modules.get("accelerate.utils.memory"):
-        memory.gc = SimpleNamespace(collect=lambda: 0)  # type: ignore[attr-defined]
+        memory.gc = SimpleNamespace(collect=lambda: 0)
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ from polymodal.models.encoders.augment.signals import add_noise, equalize, mask_
 from polymodal.models.encoders.backbone import (
     SMALL_RESNET,
     BackboneEncoder,
+    hidden_shape,
     known_sizes,
-    run_once,
 )
 from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_sequence
 from polymodal.models.encoders.mel import LogMel
@@ -201,11 +201,11 @@ class AudioEncoder(BackboneEncoder):
 
     def _mel_width(self) -> int:
         """Channels times the rows that the backbone leaves of the mel bins, found by running it once."""
-        hidden = run_once(self.backbone, (1, 1, self.bins, self.bins))
-        if hidden.dim() != 4:
+        shape = hidden_shape(self.backbone, (1, 1, self.bins, self.bins))
+        if len(shape) != 4:
             kind, fix = self.config.model_type, "Convolutional types such as resnet can"
             raise ConfigError(f"a model of type '{kind}' cannot read log-mel of any length. {fix}")
-        return hidden.shape[1] * hidden.shape[2]
+        return shape[1] * shape[2]
 
     def _require_waveform(self) -> None:
         """Refuse a backbone from scratch that reads what only a checkpoint's feature extractor makes."""

@@ -304,12 +304,30 @@ def require_channels(config: Any, *read: int) -> None:
         raise ConfigError(f"'num_channels' is {channels}, and what is read has {expected}. Leave it out")
 
 
-def run_once(backbone: PreTrainedModel, pixels: tuple[int, ...]) -> Tensor:
-    """The output of a vision backbone for grey pictures of shape ``pixels`` ``(1, channels, height, width)``.
+def hidden_shape(backbone: PreTrainedModel, pixels: tuple[int, ...]) -> torch.Size:
+    """The shape of a vision backbone's output for pictures of shape ``(1, channels, height, width)``.
+
+    The backbone runs once to find it, which takes as long as building an encoder: it is kept for the process.
+
+    Args:
+        backbone: It stays as it is.
+        pixels: The shape of the pictures.
 
     Raises:
         ConfigError: If it cannot read them.
     """
+    key = (type(backbone).__name__, backbone.config.to_json_string(), pixels)
+    if key not in _SHAPES:
+        _SHAPES[key] = _run_once(backbone, pixels).shape
+    return _SHAPES[key]
+
+
+_SHAPES: dict[tuple[str, str, tuple[int, ...]], torch.Size] = {}
+"""What :func:`hidden_shape` found, by class, configuration and pictures."""
+
+
+def _run_once(backbone: PreTrainedModel, pixels: tuple[int, ...]) -> Tensor:
+    """The output of a backbone for black pictures of shape ``pixels``."""
     training = backbone.training
     backbone.eval()  # statistics that came with a checkpoint stay as they are
     weight = next(backbone.parameters())

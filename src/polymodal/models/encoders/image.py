@@ -17,10 +17,10 @@ from polymodal.models.encoders.augment.pictures import Levels, levels_of, vary
 from polymodal.models.encoders.backbone import (
     SMALL_RESNET,
     BackboneEncoder,
+    hidden_shape,
     is_checkpoint,
     known_sizes,
     require_channels,
-    run_once,
 )
 from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_grid
 from polymodal.models.outputs import TokenSequence
@@ -145,8 +145,8 @@ class ImageEncoder(BackboneEncoder):
 
     def _width(self) -> int:
         """Width of the tokens, found by running the backbone once."""
-        hidden = run_once(self.backbone, (1, COLOURS, self.size, self.size))
-        return hidden.shape[1 if hidden.dim() == 4 else 2]
+        shape = hidden_shape(self.backbone, (1, COLOURS, self.size, self.size))
+        return shape[1 if len(shape) == 4 else 2]
 
 
 def known_levels(checkpoint: str) -> Levels:

@@ -18,8 +18,8 @@ from polymodal.models.encoders.backbone import (
     SMALL_BERT,
     SMALL_RESNET,
     BackboneEncoder,
+    hidden_shape,
     known_sizes,
-    run_once,
 )
 from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_sequence
 from polymodal.models.outputs import TokenSequence
@@ -174,11 +174,11 @@ class SequenceEncoder(BackboneEncoder):
 
     def _picture_width(self) -> int:
         """Channels times the rows that the backbone leaves of the features, found by running it once."""
-        hidden = run_once(self.backbone, (1, 1, self.features, self.length))
-        if hidden.dim() != 4:
+        shape = hidden_shape(self.backbone, (1, 1, self.features, self.length))
+        if len(shape) != 4:
             kind, fix = self.config.model_type, "Convolutional types such as resnet can"
             raise ConfigError(f"a model of type '{kind}' cannot read features as a picture. {fix}")
-        return hidden.shape[1] * hidden.shape[2]
+        return shape[1] * shape[2]
 
 
 def first(count: Tensor, size: int) -> Tensor:

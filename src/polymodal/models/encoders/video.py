@@ -13,9 +13,9 @@ from polymodal.models.encoders.augment.pictures import Levels, vary
 from polymodal.models.encoders.backbone import (
     SMALL_RESNET,
     BackboneEncoder,
+    hidden_shape,
     known_sizes,
     require_channels,
-    run_once,
 )
 from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_clip
 from polymodal.models.encoders.image import COLOURS, known_levels, own_size, patches_to_grid
@@ -151,8 +151,8 @@ class VideoEncoder(BackboneEncoder):
     def _width(self, channels: int) -> int:
         """Width of the tokens, found by running the backbone once."""
         pixels = (channels, self.size, self.size)
-        hidden = run_once(self.backbone, (1, self.frames, *pixels) if self.reads_clips else (1, *pixels))
-        return hidden.shape[1 if hidden.dim() == 4 else 2]
+        shape = hidden_shape(self.backbone, (1, self.frames, *pixels) if self.reads_clips else (1, *pixels))
+        return shape[1 if len(shape) == 4 else 2]
 
 
 def fitting_sizes(model_type: str, frames: int, size: int) -> Settings:
