@@ -105,6 +105,7 @@ def test_rows_do_not_depend_on_their_neighbours(encoded: Path) -> None:
     np.testing.assert_allclose(whole[columns], single[columns], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_report_importance_and_evaluation_use_it(encoded: Path) -> None:
     for command in (["evaluate", "alone", "houses.csv"], ["report", "alone", "houses.csv", "-o", "pages"]):
         assert polymodal(*command, folder=encoded).status == 0

@@ -161,6 +161,7 @@ def test_a_finished_portfolio_is_resumed_and_kept(blended: Path, tmp_path: Path)
     assert "holds a run already" in found[0]
 
 
+@pytest.mark.slow
 def test_an_interrupted_portfolio_ends_in_the_same_blend(blended: Path) -> None:
     fit = ["fit", "houses.csv", *TARGETS, "-o", "broken_off", *settings("photo"), *BOTH]
     with mock.patch("polymodal.candidates.fused.FusedCandidate.finish", side_effect=KeyboardInterrupt):

@@ -153,6 +153,7 @@ def test_rows_do_not_depend_on_their_neighbours(houses: Path) -> None:
     np.testing.assert_allclose(whole["price"], single["price"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_evaluation_report_and_explanations_use_it(houses: Path) -> None:
     table = str(houses / "houses.csv")
     assert polymodal("evaluate", "alone", table, folder=houses).status == 0
@@ -218,6 +219,7 @@ def test_private_runs_and_other_tasks_leave_it_out(table: Path) -> None:
     assert "with data.private: it keeps the features of the training rows" in refused(table, *private)
 
 
+@pytest.mark.slow
 def test_weights_of_one_kind_leave_out_the_targets_of_the_other(
     models: Path, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def test_merged_adapters_answer_alike_and_can_be_saved(tuned: Path, tmp_path: Pa
         np.testing.assert_allclose(merged.predict(rows)["price"], before, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_report_and_evaluation_use_it(tuned: Path) -> None:
     for command in (["evaluate", "run", "houses.csv"], ["report", "run", "houses.csv", "-o", "pages"]):
         assert polymodal(*command, folder=tuned).status == 0

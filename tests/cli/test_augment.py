@@ -14,6 +14,7 @@ from polymodal.training.loop.training_progress import TrainingProgress
 from tests.support.checkpoints import CHECKPOINTS, whisper
 from tests.support.command import error, polymodal, settings
 from tests.support.component_cases import CNN
+from tests.support.slow import mostly_slow
 from tests.support.tables import write_houses
 
 CHANGES = {
@@ -70,7 +71,7 @@ def test_a_run_is_trained_with_what_was_set_and_keeps_it(houses):
     assert (houses / "a.parquet").read_bytes() == (houses / "b.parquet").read_bytes()
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", mostly_slow(CHANGES, ["inputs__photo__crop", "inputs__voice__noise"]))
 def test_each_of_them_changes_what_is_learnt(houses, tmp_path, change):
     name = change.split("__")[1]
     (tmp_path / "runs").mkdir()
@@ -80,6 +81,7 @@ def test_each_of_them_changes_what_is_learnt(houses, tmp_path, change):
     assert not all(torch.equal(plain[key], changed[key]) for key in plain)
 
 
+@pytest.mark.slow
 def test_one_switch_turns_all_of_them_off(houses, tmp_path):
     assert fit(houses, tmp_path / "off", train__augment="false", **CHANGES).status == 0
     each = {f"inputs__{name}__augment": "false" for name in INPUTS}
@@ -92,6 +94,7 @@ def test_one_switch_turns_all_of_them_off(houses, tmp_path):
     assert metrics["test"]["kind"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_resumed_run_ends_in_the_weights_of_an_unbroken_one(houses, tmp_path, workers):
     more = CHANGES | {"train__epochs": 4, "train__workers": workers}

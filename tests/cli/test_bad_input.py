@@ -187,6 +187,7 @@ def test_names_and_capitals_are_read_as_text(folder):
         assert found[name]["role"] == "input" and found[name]["modality"] == "text"
 
 
+@pytest.mark.slow
 def test_a_category_seen_a_few_times_keeps_its_own_vector(folder):
     """The rare ones cost ten times the price: merged with the others they would be far off."""
     rows = house_rows(folder, 80, empty=0)

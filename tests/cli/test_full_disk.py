@@ -39,7 +39,7 @@ def test_the_list_of_rows_left_out(folder):
     assert (folder / "other/rejected.csv").read_text() == "before"
 
 
-@pytest.mark.parametrize("command", [["init"], ["check", "--json"]])
+@pytest.mark.parametrize("command", mostly_slow([["init"], ["check", "--json"]], [["init"]]))
 def test_standard_output(folder, command):
     result = subprocess.run(
         [sys.executable, "-m", "polymodal", *command, "houses.csv", "-t", "kind", "-i", "note"],

@@ -37,6 +37,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_each_is_the_run_that_the_fusion_alone_gives(folder, tmp_path):
     write_houses(tmp_path, rows=60)
     alone = polymodal(*FIT, "-o", "alone", *settings(fusion__name="perceiver"), folder=tmp_path)
@@ -103,6 +104,7 @@ def test_finished_fits_are_not_repeated(folder):
     assert "runs/concat: its run.yaml declares something else" in other
 
 
+@pytest.mark.slow
 def test_interrupted_in_the_second_it_goes_on_there_to_the_same_weights(folder, tmp_path):
     write_houses(tmp_path, rows=60)
 

@@ -188,6 +188,7 @@ def test_thresholds_and_intervals_may_be_left_out(folder, tmp_path):
     assert pm.load(tmp_path / "run").model.head("tags").thresholds == [0.3] * 4
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_goes_on_to_the_same_weights_and_thresholds(folder, tmp_path):
     learned = settings(train__weighting="uncertainty", train__epochs=3)
     fit = ["fit", str(folder / "houses.csv"), *TARGETS, "-i", INPUTS, *learned]

@@ -8,6 +8,7 @@ import pytest
 
 from polymodal.config.parsing import load_yaml
 from tests.support.command import error, errors, polymodal, settings
+from tests.support.slow import mostly_slow
 from tests.support.tables import write_picture
 
 ROWS = 40
@@ -82,7 +83,7 @@ def test_check_and_init_know_what_the_columns_are(folder, table):
     assert load_yaml(folder / "init.yaml").inputs["photos"].modality == "image"
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", mostly_slow(TABLES, ["t.parquet"]))
 def test_the_whole_road(folder, table, tmp_path):
     run = tmp_path / "run"
     inputs = "moves,track,photos" if table == "t.csv" else "moves,track,photos,notes"

@@ -130,6 +130,7 @@ def test_learning_rates_by_layer_want_layers_that_learn(folder):
     assert "'train.layer_decay' is 1.5; input should be" in error(folder, *fit[:-1], "train.layer_decay=1.5")
 
 
+@pytest.mark.slow
 def test_a_fit_with_adapters_resumes_to_the_same_weights(folder):
     given = {"inputs.note.lora": "{dropout: 0.2}", "train.epochs": 3}
     unbroken = tuned(folder, **given).model.state_dict()

@@ -87,6 +87,7 @@ def test_rows_that_cannot_be_read_have_no_vector(houses):
     assert np.isnan(vectors[0]).all() and np.isfinite(vectors[1]).all()
 
 
+@pytest.mark.slow
 def test_folds_and_seeds_fit_as_a_plain_fit_does(tmp_path):
     write_houses(tmp_path, rows=24, empty=0.0)
     common = ["houses.csv", *ASK, *language_options(), "--json"]

@@ -55,6 +55,7 @@ def test_the_figures_are_read_back_as_they_were(folder):
     assert report.making.curves.loss and all(isinstance(curve, tuple) for curve in report.making.curves.loss)
 
 
+@pytest.mark.slow
 def test_the_command_gives_the_figures_of_the_fit(folder):
     before = json.loads((folder / "run/report.json").read_text())
     result = polymodal("report", "run", "-o", "again", folder=folder)
@@ -135,6 +136,7 @@ def test_media_that_are_gone_are_named_on_the_cards():
     assert show_cell("x" * 500, "text", None)[0]["content"].endswith("x…")
 
 
+@pytest.mark.slow
 def test_few_rows_are_told(folder):
     result = polymodal("report", "run", "-o", "few", "--amount", "short", folder=folder)
     assert "fewer than 30" not in result.out
@@ -179,6 +181,7 @@ def test_a_fit_may_go_without(folder):
     assert "report.html" not in result.out
 
 
+@pytest.mark.slow
 def test_a_run_that_was_not_fitted_to_a_file_wants_a_table(folder):
     frame = pd.read_csv(folder / "houses.csv")
     pm.fit(frame, target="kind", inputs=["bedrooms"], output=folder / "frame", settings=["train.epochs=1"])

@@ -77,6 +77,7 @@ def test_where_only_both_together_tell_each_alone_is_at_chance(both):
     assert any("together with the rest" in line for line in target["verdict"]["sentences"])
 
 
+@pytest.mark.slow
 def test_copies_are_strong_alone_and_each_free_to_leave_out(copies):
     target = copies[1]["only_x"]
     for entry in target["worth"]["inputs"].values():

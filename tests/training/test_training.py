@@ -243,6 +243,7 @@ def test_the_metric_is_the_task_s_own_and_the_loss_for_several_targets():
         metric_name("prise.mae", {"price": "regression"})
 
 
+@pytest.mark.slow
 def test_a_number_of_millions_is_learnt_in_its_own_unit(tmp_path):
     table = write_houses(tmp_path, rows=80, empty=0)
     run = fit(table, tmp_path / "run", target="price", inputs=("bedrooms", "district"), train__epochs=60,

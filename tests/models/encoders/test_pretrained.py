@@ -26,9 +26,12 @@ from polymodal.models.encoders.backbone import fixed_weights
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.heads import Classifier
 from tests.support.checkpoints import CHECKPOINTS
+from tests.support.slow import mostly_slow
 from tests.support.speakers import SHORT_WHISPER
 
 COLUMN = "items"
+EACH_MODALITY = ("bert", "modernbert", "clip, text", "siglip", "resnet", "whisper", "wav2vec2", "videomae")
+"""Those that are trained and saved in every run of the tests."""
 
 
 @dataclass
@@ -62,7 +65,7 @@ def feed(name: str, folder: Path, freeze: bool = False) -> Fed:
     return Fed(model, PolymodalProcessor.for_model(model), rows)
 
 
-@pytest.mark.parametrize("name", CHECKPOINTS)
+@pytest.mark.parametrize("name", mostly_slow(CHECKPOINTS, EACH_MODALITY))
 def test_a_checkpoint_trains_saves_and_loads_without_its_folder(tmp_path, name):
     fed = feed(name, tmp_path / "checkpoint")
     assert fed.encoder.pretrained

@@ -19,8 +19,11 @@ from polymodal.models.encoders.tuning import layers_of
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.heads import Classifier
 from tests.support.checkpoints import CHECKPOINTS, SMALL, WAVES
+from tests.support.slow import mostly_slow
 
 LINEAR = [name for name in CHECKPOINTS if name != "resnet"]
+KINDS = ("bert", "t5", "clip, text", "siglip", "whisper", "wav2vec2-bert", "videomae")
+"""One of each kind of layers, among those that take long together."""
 
 
 class Fed:
@@ -58,7 +61,7 @@ def weights(module: Any) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("name", mostly_slow(LINEAR, KINDS))
 def test_adapters_start_as_nothing_learn_alone_and_are_saved(tmp_path, name):
     fed = Fed(name, tmp_path / "checkpoint", lora={"rank": 2, "dropout": 0.1})
     with torch.no_grad():
@@ -118,7 +121,7 @@ def test_adapters_go_where_they_are_told(tmp_path):
     assert layer.lora_A["default"].weight.shape == (3, 16) and layer.scaling["default"] == 2
 
 
-@pytest.mark.parametrize("name", CHECKPOINTS)
+@pytest.mark.parametrize("name", mostly_slow(CHECKPOINTS, KINDS))
 def test_only_the_last_layers_learn_made_or_loaded(tmp_path, name):
     fed = Fed(name, tmp_path / "checkpoint", unfreeze_last=1)
     fixed = fixed_weights(fed.model)

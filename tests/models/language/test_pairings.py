@@ -13,6 +13,7 @@ from torch import Tensor
 
 from polymodal.models import PolymodalForConditionalGeneration
 from polymodal.models.encoders.backbone import fixed_weights
+from tests.support.slow import mostly_slow
 from tests.support.speakers import (
     CONNECTORS,
     ENCODERS,
@@ -24,6 +25,8 @@ from tests.support.speakers import (
 )
 
 PAIRINGS = list(itertools.product(ENCODERS, LANGUAGE_MODELS, CONNECTORS))
+EACH_ONCE = list(zip(ENCODERS, itertools.cycle(LANGUAGE_MODELS), itertools.cycle(CONNECTORS), strict=False))
+"""Every encoder with one language model and one connector, each of which has its turn."""
 BLIND = ("key.bias", "k_proj.bias")
 """Attention is: adding the same to all keys changes nothing."""
 ONE_TOKEN = ("number", "category")
@@ -40,7 +43,7 @@ class Learned:
     blind: tuple[str, ...]
 
 
-@pytest.fixture(scope="module", params=PAIRINGS, ids="-".join)
+@pytest.fixture(scope="module", params=mostly_slow(PAIRINGS, EACH_ONCE), ids="-".join)
 def learned(
     request: pytest.FixtureRequest, language_models: dict[str, Any], encoders: dict[str, Before]
 ) -> Learned:

@@ -165,6 +165,7 @@ def test_a_full_disk_at_the_end_leaves_a_run_that_can_be_finished(fit):
     assert_resumes(words, folder)
 
 
+@pytest.mark.slow
 def test_patience_counts_on_where_a_resumed_run_left_off(fit):
     """It had stopped for lack of progress when it was killed: nothing more is trained."""
     words, folder = fit
@@ -180,6 +181,7 @@ def test_patience_counts_on_where_a_resumed_run_left_off(fit):
     assert steps[0] == steps[1] and len(steps[0]) < 30
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_moved_is_resumed_where_it_lies(fit):
     words, folder = fit
     with mock.patch("polymodal.pipelines.prediction_fit.measure_tests", side_effect=KeyboardInterrupt):

@@ -150,6 +150,7 @@ def test_a_width_or_fusion_of_its_own_is_new(folder):
     assert job.started.new[:2] == ["embedding (width 24, before 16)", "fusion 'transformer'"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_resumes_to_the_same_weights(folder):
     run, _ = fit(folder, train__epochs=3)
     unbroken = run.model.state_dict()

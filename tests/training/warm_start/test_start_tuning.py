@@ -43,6 +43,7 @@ def test_the_last_layers_of_a_tower_learn(folder):
     assert moved and all("encoder.layer.1." in key for key in moved)
 
 
+@pytest.mark.slow
 def test_adapters_learn_beside_a_tower_go_on_and_are_folded_in(folder):
     run, result = fit(folder, inputs__note__lora="{rank: 2}", train__learning_rate=0.01)
     before = body(folder / "pre")
