@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import error, polymodal, settings
+from tests.support.slow import mostly_slow
 
 FULL = Path("/dev/full")
 SAID = "cannot be written (No space left on device)"

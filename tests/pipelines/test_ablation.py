@@ -32,6 +32,7 @@ def folder(tmp_path_factory):
     return place
 
 
+@pytest.mark.slow
 def test_every_single_input_and_every_leave_one_out_is_fitted_with_each_seed(folder):
     again = json.loads((folder / "run/report.json").read_text())["targets"]["label"]["retrained"]
     tried = [tuple(entry["inputs"]) for entry in again["subsets"]]

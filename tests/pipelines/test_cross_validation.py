@@ -108,6 +108,7 @@ def test_seeds_of_the_fold_that_is_declared(tmp_path):
     assert result.json["rows"] == 10 and result.json["folds"] is None
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_fitted_again(tmp_path):
     write_houses(tmp_path)
     command = [*FIT, "--folds", "3", *given(**{"train.epochs": 2})]

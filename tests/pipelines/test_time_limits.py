@@ -44,6 +44,7 @@ def fitted(houses, folder, limit, tick, *settings):
     return results
 
 
+@pytest.mark.slow
 def test_the_neural_model_is_trained_for_the_epochs_that_fit(houses, tmp_path):
     results = fitted(
         houses,

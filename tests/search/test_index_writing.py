@@ -150,6 +150,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_loses_no_committed_row_and_leaves_no_lock(tmp_path):
     index = write_index(tmp_path / "index", frame(10), {"item": directions(10)})
     code = textwrap.dedent(KILLED.format(repository=str(REPOSITORY), folder=str(index.folder)))

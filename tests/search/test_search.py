@@ -103,6 +103,7 @@ def test_the_test_rows_are_predicted_once(folder, tmp_path):
     assert seen == [4, 4, 4] and isinstance(run, pm.Run)  # those of the last run are kept as samples, too
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_goes_on(folder, tmp_path):
     command = [*FIT[:-1], tmp_path / "run", "--search", "4", *given()]
     begun = []

@@ -64,6 +64,7 @@ def test_two_processes_give_the_weights_and_metrics_of_one(houses):
             assert results(houses / "two")[part][target] == pytest.approx(measured, rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_mistake_is_told_once(houses):
     (houses / "photos/5.png").write_bytes(b"no picture")
     for more, line in ((["train.epocs=1"], "unknown key 'train.epocs'"), ([], "row 6, column 'photo'")):

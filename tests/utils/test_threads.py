@@ -84,6 +84,7 @@ def fit(folder, run, *more):
     return polymodal("fit", "t.csv", "-t", "y", "-o", run, *settings(), *more, folder=folder)
 
 
+@pytest.mark.slow
 def test_timing_changes_nothing_but_the_threads(free, tmp_path, monkeypatch):
     write_numbers(tmp_path)
     monkeypatch.setattr(threads, "GAIN", 0.0)  # whatever is timed, one thread is taken

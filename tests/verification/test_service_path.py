@@ -32,6 +32,7 @@ def in_this_process(folder: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 def test_a_row_that_the_service_refuses_is_a_failure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("polymodal.verification.service_path.running", in_this_process)
     (folder / "run/checksums.json").unlink()

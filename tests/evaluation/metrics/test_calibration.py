@@ -121,6 +121,7 @@ def folder(tmp_path_factory):
     return place
 
 
+@pytest.mark.slow
 def test_a_fit_keeps_the_temperature_and_predicts_with_it(folder):
     written = [json.loads((folder / name / "metrics.json").read_text()) for name in ("run", "plain")]
     chosen = written[0]["calibration"]["label"]
