@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,24 @@ from tests.support.llava_runs import TEXTS, at_random, language_model
 KINDS = ("image", "audio", "video")
 
 
-def make_talking_run(folder: Path, *, system: str | None = None, **more: Any) -> LanguageRun:
-    """A run with one input of each of :data:`KINDS`, called like it, in ``folder``.
+def make_talking_run(
+    folder: Path, *, kinds: Sequence[str] = KINDS, system: str | None = None, **more: Any
+) -> LanguageRun:
+    """A run with one input of each of ``kinds``, called like it, in ``folder``.
 
     Args:
         folder: Holds the declaration alone.
+        kinds: Of :data:`KINDS`.
         system: System message that it was trained with.
         more: Of the language model's configuration.
     """
     torch.manual_seed(0)
-    encoders: dict[str, Encoder] = {
+    made: dict[str, Encoder] = {
         "image": ImageEncoder(size=16, tokens=4, **CNN),
         "audio": AudioEncoder(rate=2000, seconds=0.5, bins=16, tokens=8, **CNN),
         "video": VideoEncoder(frames=3, size=16, tokens=8, **CNN),
     }
+    encoders = {kind: made[kind] for kind in kinds}
     tokenizer = train_language_tokenizer(TEXTS, 400)
     readers = {name: READERS[name].for_encoder(encoder, []) for name, encoder in encoders.items()}
     processor = ConversationProcessor(readers, tokenizer)
@@ -46,7 +51,7 @@ def make_talking_run(folder: Path, *, system: str | None = None, **more: Any) ->
     settings.suppress_tokens = [token for pair in processor.placeholders.values() for token in pair]
     declaration = Declaration.model_validate(
         {
-            "inputs": {kind: {"modality": kind} for kind in KINDS},
+            "inputs": {kind: {"modality": kind} for kind in kinds},
             "generation": {"messages": "messages", "system": system},
         }
     )

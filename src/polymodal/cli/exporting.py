@@ -14,7 +14,10 @@ from polymodal.cli.options import Json, RunArg, printed, split
 def export(
     run: RunArg,
     to: Annotated[
-        str, typer.Option("--to", metavar="LIBRARY", help="The library: sentence-transformers, llava, onnx.")
+        str,
+        typer.Option(
+            "--to", metavar="LIBRARY", help="The library: sentence-transformers, llava, optimum, onnx."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PATH", help="The folder to write.")],
     inputs: Annotated[
@@ -27,7 +30,8 @@ def export(
         ),
     ] = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="For onnx: round the weights of matrix products to 8 bits.")
+        bool,
+        typer.Option("--int8", help="For onnx, optimum: round the weights of matrix products to 8 bits."),
     ] = False,
     rows: Annotated[
         Path | None,

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from polymodal.artifact.capabilities import Kind, fit_of_words
 from polymodal.errors import ConfigError, RunError, option, worded
-from polymodal.exporting.formats import Exported, find_format, load_writer
+from polymodal.exporting.formats import FORMATS, Exported, find_format, load_writer
 from polymodal.runs.core import AnyRun, RunBase
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.atomic import require_folder, writing
@@ -28,12 +28,12 @@ def export(
 
     Args:
         run: A run, or its folder.
-        to: ``sentence-transformers``, ``llava`` or ``onnx``: see
-            :mod:`polymodal.exporting.sentence_transformers`, :mod:`polymodal.exporting.llava` and
-            :mod:`polymodal.exporting.onnx`.
+        to: ``sentence-transformers``, ``llava``, ``optimum`` or ``onnx``: see
+            :mod:`polymodal.exporting.sentence_transformers`, :mod:`polymodal.exporting.llava`,
+            :mod:`polymodal.exporting.optimum` and :mod:`polymodal.exporting.onnx`.
         output: A folder that does not exist yet, or is empty.
         inputs: The inputs that are exported; by default all that the format can express.
-        int8: For ``onnx``: round the weights of matrix products to 8 bits.
+        int8: For ``onnx`` and ``optimum``: round the weights of matrix products to 8 bits.
         rows: For ``onnx``: a table to compare the answers on; by default the rows that the run keeps.
 
     Raises:
@@ -62,7 +62,8 @@ def chosen_options(to: str, given: Mapping[str, Any]) -> dict[str, Any]:
     chosen = {name: value for name, value in given.items() if value is not None}
     for name in chosen:
         if name not in find_format(to).options:
-            raise ConfigError(f"an export to {to} has no {option(name)}, which is for onnx. Leave it out")
+            have = " and ".join(each for each, known in FORMATS.items() if name in known.options)
+            raise ConfigError(f"an export to {to} has no {option(name)}, which is for {have}. Leave it out")
     return chosen
 
 
@@ -77,8 +78,8 @@ def check_kind(run: AnyRun, to: str) -> None:
         fix = f"Fit one that does: {fit_of_words()}"
         raise RunError(f"{run.folder}: does not answer in words, and {to} does nothing else. {fix}")
     if not words and run.kind is Kind.words:
-        again = worded("polymodal export RUN --to llava", "pm.export(run, to='llava')")
-        fix = f"{again} takes one that reads a picture alone"
+        again = worded("polymodal export RUN --to optimum", "pm.export(run, to='optimum')")
+        fix = f"{again} takes one that does, and llava one that reads a picture alone"
         raise RunError(f"{run.folder}: answers in words, which {to} does not hold. {fix}")
 
 

@@ -38,6 +38,13 @@ FORMATS = {
         extra="sentence-transformers",
     ),
     "llava": Format("polymodal.exporting.llava", words=True),
+    "optimum": Format(
+        "polymodal.exporting.optimum",
+        words=True,
+        options=frozenset({"int8"}),
+        libraries=("onnx", "onnxscript", "onnxruntime"),
+        extra="export",
+    ),
     "onnx": Format(
         "polymodal.exporting.onnx",
         whole=True,

@@ -93,7 +93,7 @@ class ResamplerConnector(Connector):
         """Embeddings ``(items, queries, language_width)`` and their mask, all true."""
         tokens = self.project(sequence.tokens)
         tokens = self.norm(tokens + sinusoids(tokens.shape[1], tokens.shape[2]).to(tokens))
-        state = self.queries.expand(len(tokens), -1, -1).to(tokens.dtype)
+        state = self.queries.expand(tokens.shape[0], -1, -1).to(tokens.dtype)
         for read in self.read:
             state = read(state, tokens, sequence.mask)
         return self.out(state), torch.ones(state.shape[:2], dtype=torch.bool, device=state.device)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
 from polymodal.errors import RunError
+from polymodal.utils.atomic import write_text
 from polymodal.utils.json_files import read_json
 
 CHECKSUMS = "checksums.json"
@@ -38,6 +40,13 @@ def check_sums(folder: Path) -> None:
         if digest_of(file) != expected:
             fix = f"Copy the run again, or delete {CHECKSUMS} if you changed the file yourself"
             raise RunError(f"{folder}: {name} is not as it was written (its SHA-256 differs). {fix}")
+
+
+def write_whole_sums(folder: Path) -> None:
+    """Write ``checksums.json`` of all files in a folder and below."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    sums = {"sha256": {name: digest_of(folder / name) for name in names if name != CHECKSUMS}}
+    write_text(folder / CHECKSUMS, json.dumps(sums, indent=2) + "\n")
 
 
 def digest_of(path: Path) -> str:

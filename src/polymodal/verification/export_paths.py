@@ -38,7 +38,12 @@ def format_of(path: Path) -> str:
     raise RunError(f"{path}: no export that is known, expected a folder that polymodal export wrote")
 
 
-FILES = {"onnx": "export.json", "sentence-transformers": "modules.json", "llava": "processor_config.json"}
+FILES = {
+    "onnx": "export.json",
+    "optimum": "optimum.json",
+    "sentence-transformers": "modules.json",
+    "llava": "processor_config.json",
+}
 """By format a file that no format after it has."""
 
 
@@ -53,5 +58,6 @@ def _words_of_pictures(replay: Replay, path: Path) -> Iterator[PathResult]:
 
 
 EXPORTS.declare("onnx", "polymodal.verification.onnx_path", "through_onnx")
+EXPORTS.declare("optimum", "polymodal.verification.optimum_path", "through_optimum")
 EXPORTS.register("sentence-transformers")(_vectors_alone)
 EXPORTS.register("llava")(_words_of_pictures)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import onnx_ir
 import onnxscript  # noqa: F401 - which torch's exporter imports
 import torch
 from onnx import load_model
@@ -64,16 +65,16 @@ def convert_graph(
     """
     shown = example(entries, readers)
     ways = [shown, shown.of_one_length()]
-    program = _first_possible(source, [partial(record, graph, way) for way in ways])
+    program = first_possible(source, [partial(record, graph, way) for way in ways])
     free = free_sizes(program)
     if fixed := [name for name, own in zip(shown.names, free, strict=True) if not own[0]]:
         reason = f"its model can be recorded for one number of rows alone (tensor {fixed[0]})"
         raise RunError(f"{source}: {reason}. Serve the run itself")
-    _first_possible(source, [partial(save, program, shown.names, path)])
+    first_possible(source, [partial(save, program, shown.names, path)])
     return shown.taken(entries, free)
 
 
-def _first_possible(source: Path, ways: Sequence[Callable[[], Any]]) -> Any:
+def first_possible(source: Path, ways: Sequence[Callable[[], Any]]) -> Any:
     """The result of the first of several ways that is possible.
 
     Raises:
@@ -99,7 +100,7 @@ def record(graph: nn.Module, shown: Example) -> ExportedProgram:
         Exception: Of many classes, if it cannot be recorded.
     """
     dims = [dict.fromkeys(free, Dim.AUTO) for free in shown.free]
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quiet_exporters():
         return torch.export.export(graph, (shown.tensors,), dynamic_shapes=(dims,), strict=False)
 
 
@@ -110,22 +111,47 @@ def free_sizes(program: ExportedProgram) -> list[list[bool]]:
     return [[not isinstance(size, int) for size in node.meta["val"].shape] for node in nodes]
 
 
-def save(program: ExportedProgram, names: Sequence[str], path: Path) -> None:
-    """Write what was recorded as one file.
+def save(
+    program: ExportedProgram,
+    names: Sequence[str],
+    path: Path,
+    outputs: Sequence[str] | None = None,
+    axes: Mapping[str, Mapping[int, str]] | None = None,
+) -> None:
+    """Write what was recorded as one file, or as two where its weights exceed 2 GB.
+
+    Args:
+        program: What was recorded.
+        names: Of its inputs.
+        path: Of the file.
+        outputs: Names of its outputs.
+        axes: By input or output the names of its free dimensions.
 
     Raises:
         Exception: Of many classes, if an operation has no counterpart in ONNX.
     """
-    with _quiet():
-        made = torch.onnx.export(program, dynamo=True, input_names=list(names), verbose=False)
+    with quiet_exporters():
+        made = torch.onnx.export(
+            program, dynamo=True, input_names=list(names), output_names=outputs, verbose=False
+        )
         assert made is not None
+        _name_axes([*made.model.graph.inputs, *made.model.graph.outputs], axes or {})
         made.save(path)
+
+
+def _name_axes(values: Sequence[onnx_ir.Value], axes: Mapping[str, Mapping[int, str]]) -> None:
+    """Give free dimensions their names, in place of those that PyTorch chose."""
+    for value in values:
+        named = axes.get(value.name or "", {})
+        if value.shape is not None and named:
+            sizes = [size if isinstance(size, int) else named.get(at) for at, size in enumerate(value.shape)]
+            value.shape = onnx_ir.Shape(sizes)
 
 
 def round_weights(path: Path) -> None:
     """Write a model again with weights of matrix products in 8 bits; what they meet is rounded too."""
     rounded = path.with_suffix(".rounded")
-    with _quiet():
+    with quiet_exporters():
         quantize_dynamic(
             load_model(path), rounded, op_types_to_quantize=list(ROUNDED), weight_type=QuantType.QInt8
         )
@@ -133,7 +159,7 @@ def round_weights(path: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_exporters() -> Iterator[None]:
     """Inside, the exporters' remarks on libraries that no run needs are not shown."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "")]
     levels = [logger.level for logger in loggers]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,8 +20,8 @@ from polymodal.exporting.onnx.model_writing import write_model
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.runtime.manifest import FILE, FP32, Manifest, SourceRun
 from polymodal.runtime.opening import open_export
-from polymodal.utils.atomic import folder_aside, write_text
-from polymodal.utils.checksums import CHECKSUMS, digest_of
+from polymodal.utils.atomic import folder_aside
+from polymodal.utils.checksums import write_whole_sums
 
 
 def write(
@@ -50,7 +49,7 @@ def write(
     with folder_aside(folder, last=FILE) as part:
         (write_model if run.blend is None else write_blend)(run, part, int8)
         write_source(run, part)
-        write_sums(part)
+        write_whole_sums(part)
         compared = compare(run, open_export(part, threads=1), *compared_on)
         if not int8:
             check_near(run, compared)
@@ -67,13 +66,6 @@ def write_source(run: PredictionRun, folder: Path) -> None:
     source = SourceRun(name=name, identity=identity, metric=metric, units=units)
     replace(manifest, run=source).write(folder)
     copy_samples(run.folder, folder)
-
-
-def write_sums(folder: Path) -> None:
-    """Write the checksums of all files of an export."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    sums = {"sha256": {name: digest_of(folder / name) for name in names}}
-    write_text(folder / CHECKSUMS, json.dumps(sums, indent=2) + "\n")
 
 
 def check_near(run: PredictionRun, found: Compared) -> None:

@@ -1,0 +1,145 @@
+"""Parts of the export to Optimum's layout that need no conversion: graphs in PyTorch, files, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+import polymodal as pm
+from polymodal.data.readers import READERS
+from polymodal.errors import RunError
+from polymodal.exporting.export import check_kind
+from polymodal.exporting.optimum.comparing import items_of, made_turns
+from polymodal.exporting.optimum.decoding import greedy
+from polymodal.exporting.optimum.graphs import (
+    DecoderGraph,
+    EmbeddingGraph,
+    ItemGraph,
+    decoder_example,
+    item_tensors,
+    past_of,
+    takes_positions,
+)
+from polymodal.exporting.optimum.layout import FILE, Layout, encoder_files
+from polymodal.runtime.manifest import SourceRun
+from polymodal.verification.optimum_path import beyond_greedy
+from tests.support.llava_runs import language_model
+from tests.support.talking_runs import make_talking_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_talking_run(tmp_path_factory.mktemp("talking") / "run", kinds=["image", "audio"])
+
+
+def layout_of(words, **more):
+    return Layout(
+        run=SourceRun(name="run", identity="0"), inputs=[], context=64, positions=takes_positions(words),
+        past=[[each.shape[1], each.shape[3]] for each in past_of(words)], **more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "gpt2", "bloom"])
+@torch.no_grad()
+def test_the_language_models_graph_continues_from_keys_and_values(kind):
+    words = language_model(kind, 60).eval()
+    layout = layout_of(words)
+    example = decoder_example(words, layout, past_of(words))
+    whole = torch.tensor([[5, 6, 7, 8, 9], [10, 11, 12, 13, 14]])
+    graph = DecoderGraph(words, layout)
+    assert example.names == layout.takes and len(example.tensors) == len(layout.takes)
+    past = [torch.zeros(2, heads, 0, width) for heads, width in layout.past]
+    for start, end in ((0, 3), (3, 5)):
+        positions = [torch.arange(start, end).expand(2, -1)] if layout.positions else []
+        logits, *past = graph([whole[:, start:end], torch.ones(2, end, dtype=torch.long), *positions, *past])
+    torch.testing.assert_close(logits, words(input_ids=whole).logits[:, 3:], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_the_graphs_of_items_and_ids_give_the_models_own_embeddings(run):
+    turns = made_turns(run.processor)
+    (_, turn) = turns
+    ids = torch.from_numpy(turn.encoded.ids)[None]
+    missing = {each["missing"]: run.model.connector(each["name"]).missing for each in run.model.config.inputs}
+    (embeds,) = EmbeddingGraph(run.model.get_input_embeddings(), missing)([ids])
+    for name, tensors in items_of(run.processor, turns).items():
+        entry = item_tensors(name, run.processor.readers[name])
+        graph = ItemGraph(run.model.encoder(name), run.model.connector(name), entry)
+        vectors, mask = graph([torch.from_numpy(tensors[each.name]) for each in entry.tensors])
+        embeds[ids == run.processor.placeholders[name][0]] = vectors[mask]
+    expected = run.model.embed(ids, run.processor.media([turn]))
+    torch.testing.assert_close(embeds, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_language_model_of_other_states_is_refused():
+    config = AutoConfig.for_model("mamba", vocab_size=60, hidden_size=16, num_hidden_layers=2, state_size=4)
+    with pytest.raises(RunError, match="type 'mamba' keeps other states than keys and values"):
+        past_of(AutoModelForCausalLM.from_config(config).eval())
+
+
+def test_what_is_no_run_of_words_or_one_input_alone_is_refused(run, tmp_path):
+    with pytest.raises(RunError, match=r"optimum holds all inputs of a run\. Leave out inputs="):
+        pm.export(run, to="optimum", inputs=["image"], output=tmp_path / "out")
+    with pytest.raises(pm.ConfigError, match=r"no rows=, which is for onnx\. Leave it out"):
+        pm.export(run, to="optimum", rows="t.csv", output=tmp_path / "out")
+    with pytest.raises(
+        RunError, match=r"answers in words, which onnx does not hold\. pm\.export\(run, to='optimum'"
+    ):
+        check_kind(run, "onnx")
+    assert not (tmp_path / "out").exists()
+
+
+def test_encoders_have_the_names_that_transformers_js_knows():
+    names = encoder_files(["image", "audio", "image", "point cloud"])
+    assert names == [
+        "vision_encoder.onnx",
+        "audio_encoder.onnx",
+        "vision_encoder_2.onnx",
+        "item_encoder.onnx",
+    ]
+    assert "image" in READERS and "audio" in READERS
+
+
+def test_a_layout_is_read_back_and_a_bad_one_refused(tmp_path):
+    layout = layout_of(language_model("qwen3", 60))
+    layout.write(tmp_path)
+    assert Layout.read(tmp_path) == layout and layout.decoder == "model.onnx"
+    for change, reason in (
+        ({"format": 9, "polymodal": "9.9"}, "is of polymodal 9.9"),
+        ({"past": 3}, "no readable"),
+    ):
+        (tmp_path / FILE).write_text(json.dumps(layout.to_dict() | change))
+        with pytest.raises(RunError, match=reason):
+            Layout.read(tmp_path)
+    (tmp_path / FILE).unlink()
+    with pytest.raises(RunError, match="no export to optimum"):
+        Layout.read(tmp_path)
+
+
+class Counting:
+    """Prompts after which each row counts on from a number; the end is 9."""
+
+    def __init__(self, *numbers):
+        self.mask, self.logits = np.ones((len(numbers), 1)), np.eye(10)[list(numbers)]
+
+    def add(self, tokens):
+        self.logits = np.eye(10)[(tokens + 1).clip(max=9)] + np.eye(10)[3] * 5
+
+
+def test_each_row_ends_by_itself_and_suppressed_tokens_are_passed_over():
+    assert greedy(Counting(7, 5), 4, [9], 0, [3]).tolist() == [[7, 8, 9, 0], [5, 6, 7, 8]]
+    assert greedy(Counting(7, 5), 2, [9], 0).tolist() == [[7, 3], [5, 3]]
+
+
+def test_decoding_that_is_not_greedy_is_named():
+    plain = {
+        "do_sample": True,
+        "temperature": 0.7,
+        "num_beams": 1,
+        "eos_token_id": [2],
+        "repetition_penalty": 1.0,
+    }
+    assert beyond_greedy(plain) is None
+    assert "num_beams is 2" in (beyond_greedy(plain | {"num_beams": 2}) or "")
