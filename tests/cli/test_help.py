@@ -38,3 +38,25 @@ def test_each_command_has_examples_that_parse(name):
 def test_no_help_shows_a_type_of_python(name):
     text = polymodal(name, "--help").out
     assert not any(sign in text for sign in ("<str>", "<path>", "list[", "<int", "<float"))
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        (
+            "predict run t.csv -o x.csv --engine rai",
+            "'--engine': there is no 'rai'. Did you mean 'ray'? There are: processes, ray",
+        ),
+        (
+            "demo --data house",
+            "'--data': there is no 'house'. Did you mean 'houses'? There are: digits, houses",
+        ),
+        (
+            "predict run t.csv -o x.csv --batch-size 0",
+            "'--batch-size': Input should be greater than or equal to 1",
+        ),
+    ],
+)
+def test_a_wrong_choice_is_refused_with_the_nearest_one(line, said):
+    result = polymodal(*line.split())
+    assert result.status == 2 and result.err.splitlines()[-1] == f"Error: Invalid value for {said}"

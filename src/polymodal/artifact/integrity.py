@@ -23,7 +23,7 @@ from polymodal.errors import RunError
 from polymodal.utils.atomic import write_text
 from polymodal.utils.checksums import CHECKSUMS, check_sums, digest_of
 from polymodal.utils.json_files import read_json
-from polymodal.utils.records import JsonObject
+from polymodal.utils.tokenizer_files import check_tokenizer
 
 FOREIGN = ("adapter_config.json", "pytorch_model.bin", "model.safetensors.index.json")
 """Files that no run has and Transformers would read: pickled weights, or weights of another model."""
@@ -42,8 +42,6 @@ REFUSED_KEYS = ("auto_map", "quantization_config", "custom_pipelines", "transfor
 """Settings that name code or weights elsewhere."""
 IMPLEMENTATIONS = ("attn_implementation", "_attn_implementation", "experts_implementation")
 """Settings whose value may name a kernel on the hub."""
-MOST_TOKENS, MOST_GROWN = 2**22, 1000
-"""The largest number of a token (libraries keep a list that long), and how long a character may become."""
 DEEPEST = 64
 """Levels of JSON; ours have fewer than ten."""
 
@@ -66,7 +64,7 @@ def check_run_files(folder: Path) -> None:
             content = _content(path)
             refuse_outside(content, path)
             if path.name == "tokenizer.json" and isinstance(content, dict):
-                _check_tokenizer(content, path)
+                check_tokenizer(content, path)
 
 
 def _loaded(folder: Path) -> list[Path]:
@@ -129,34 +127,6 @@ def refuse_outside(content: Any, path: Path, depth: int = 0) -> None:
     for value in values:
         if isinstance(value, dict | list):
             refuse_outside(value, path, depth + 1)
-
-
-def _check_tokenizer(content: dict[str, Any], path: Path) -> None:
-    """Refuse a tokenizer with huge token ids, or a normalizer that expands texts excessively.
-
-    Raises:
-        RunError: Naming the file and the value.
-    """
-    model = content.get("model")
-    vocabulary = model.get("vocab") if isinstance(model, dict) else None
-    ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
-    largest = max((at for at in ids if isinstance(at, int)), default=0)
-    if largest > MOST_TOKENS:
-        raise RunError(f"{path}: a token has the number {largest:,}, expected at most {MOST_TOKENS:,}")
-    grown = 1
-    for step in _steps(content.get("normalizer")):
-        grown *= max(1, len(str(step.get("content") or "")), len(str(step.get("prepend") or "")))
-    if grown > MOST_GROWN:
-        raise RunError(f"{path}: its normalizer makes a character {grown:,} long. Do not trust this folder")
-
-
-def _steps(normalizer: Any) -> Iterator[JsonObject]:
-    """Steps of a normalizer, including those of nested sequences."""
-    if isinstance(normalizer, dict):
-        yield normalizer
-        inner = normalizer.get("normalizers")
-        for step in inner if isinstance(inner, list) else ():
-            yield from _steps(step)
 
 
 def _outside(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from importlib import import_module
 from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from polymodal import api
 from polymodal.cli.logs import logged
 
+_NO_CHOICE = re.compile(r"(?:Value error, )?((['\"]).*\2) is not one of .*", re.DOTALL)
+"""Typer's message, whose words vary with the library that it checks values with."""
 MODEL, WORDS, SEVERAL = "Model", "Answers in words", "Several fits"
 ROWS, MACHINE, VECTORS, ACCESS = "Rows and files", "Machine", "Vectors", "Access"
 """Sections of options; those without one are under ``Options``."""
@@ -42,6 +47,27 @@ class Command(TyperCommand):
             formatter.write(f"{'Examples' if len(examples) > 1 else 'Example'}:\n")
             for line in examples:
                 formatter.write(f"  {line}\n")
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; a wrong choice is refused with the nearest one.
+
+        Raises:
+            BadParameter: If a value is none that its option takes.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = _of_choice(error)
+            raise
+
+
+def _of_choice(error: typer.BadParameter) -> str:
+    """The message of a wrong choice with the nearest one; that of another error as it is."""
+    choices = getattr(getattr(error.param, "type_descriptor", None), "annotation", None)
+    wrong = _NO_CHOICE.fullmatch(error.message)
+    if wrong is None or not (isinstance(choices, type) and issubclass(choices, Enum)):
+        return error.message
+    return f"there is no {wrong[1]}. {api.did_you_mean(wrong[1][1:-1], [each.value for each in choices])}"
 
 
 class Commands(TyperGroup):

@@ -11,6 +11,10 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from polymodal.utils.json_files import read_json
+from polymodal.utils.records import JsonObject
+from polymodal.utils.tokenizer_files import check_tokenizer
+
 FILE = "tokenizer.json"
 
 
@@ -31,14 +35,23 @@ class FileTokenizer:
 
     Raises:
         ValueError: If the file cannot be read.
+        RunError: If it would take more memory than any tokenizer needs.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.path = folder / FILE
+        check_tokenizer(self._content(), self.path)
         self.pad_token_id, self.model_max_length = int(settings["pad"]), int(settings["most"])
         self.truncation_side = str(settings["side"])
         self._whole = self._loaded()
         self._cutting: dict[int, Tokenizer] = {}
+
+    def _content(self) -> JsonObject:
+        try:
+            content = read_json(self.path)
+        except ValueError as error:
+            raise ValueError(f"{self.path.name}: {error}") from None
+        return content if isinstance(content, dict) else {}
 
     def _loaded(self) -> Tokenizer:
         try:
