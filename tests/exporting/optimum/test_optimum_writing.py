@@ -130,7 +130,7 @@ def test_the_program_of_its_card_answers_about_a_picture(houses, capsys):
     run, folder = pm.load(houses / "run"), houses / "out"
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     kept = run.processor.readers["photo"].read(pixels, None)
-    code = re.sub(r"np\.zeros\(\(1, 3, .*?\)", "PIXELS", program_of(folder), count=1)
+    code = re.sub(r"np\.zeros\(\(1, 3, \d+, \d+\), np\.float32\)", "PIXELS", program_of(folder), count=1)
     exec(code, {"PIXELS": kept[None]})
     content = [{"type": "image", "image": pixels}, {"type": "text", "text": "\nWhat is it?"}]
     assert capsys.readouterr().out.strip() == run.chat([{"role": "user", "content": content}], sample=False)
