@@ -87,7 +87,10 @@ ONNX = ["--to", "onnx", "-o", "onnx"]
 
 def test_what_onnx_refuses(runs, monkeypatch):
     line = error(runs, "export", "run", *TO, "--int8")
-    assert line == "an export to sentence-transformers has no --int8, which is for onnx. Leave it out"
+    assert (
+        line
+        == "an export to sentence-transformers has no --int8, which is for optimum and onnx. Leave it out"
+    )
     line = error(runs, "export", "run", *TO, "--rows", "houses.csv")
     assert line == "an export to sentence-transformers has no --rows, which is for onnx. Leave it out"
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")

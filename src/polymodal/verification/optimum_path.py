@@ -44,10 +44,10 @@ def through_optimum(replay: Replay, path: Path) -> Iterator[PathResult]:
     run = cast(GenerationRun, RunBase.load(replay.folder, device="cpu"))
     rows = run.readable(table_of(replay.samples))
     texts = answered(run.processor, words, [rows[index] for index in range(len(rows))], settings)
-    found: list[dict[str, Any]] = [{"values": {run.column: text}} for text in texts]
+    answers: list[dict[str, Any]] = [{"values": {run.column: text}} for text in texts]
     judged = words.layout.precision != INT8
     yield replay.judged(
-        f"export {path.name}", found, tolerance=LOOSE, sections=["values"], judge=judged,
+        f"export {path.name}", answers, tolerance=LOOSE, sections=["values"], judge=judged,
         reason="" if judged else "weights of 8 bits",
     )  # fmt: skip
 

@@ -79,12 +79,12 @@ class ExportedWords:
         (embeds,) = self._embedding.run(None, {IDS: ids})
         embeds = np.array(embeds)
         for entry in self.layout.inputs:
-            places = ids == entry.placeholder_id
+            indices = ids == entry.placeholder_id
             vectors = self._vectors(entry.input.name, items, embeds.shape[-1])
-            if len(vectors) != places.sum():
-                reason = f"{places.sum()} placeholders, and its items give {len(vectors)} vectors"
+            if len(vectors) != indices.sum():
+                reason = f"{indices.sum()} placeholders, and its items give {len(vectors)} vectors"
                 raise ValueError(f"'{entry.input.name}' has {reason}")
-            embeds[places] = vectors
+            embeds[indices] = vectors
         return embeds
 
     def _vectors(self, name: str, items: Items, width: int) -> np.ndarray:
