@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import huggingface_hub
 import numpy as np
 import pandas as pd
 import pytest
@@ -205,7 +206,7 @@ def test_weights_are_downloaded_their_size_printed_before(
     files = [SimpleNamespace(rfilename=file, size=110_000_000), SimpleNamespace(rfilename="a.ckpt", size=1)]
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: SimpleNamespace(siblings=files))
-    monkeypatch.setattr(hub_files, "hf_hub_download", lambda name, file: str(models / "tabicl" / file))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda name, file: str(models / "tabicl" / file))
     hub_files._hub_is_silent.cache_clear()
     assert checkpoint_path("classes") is None
     assert fetched_checkpoint("classes", printed.append) == models / "tabicl" / file

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,9 +25,11 @@ from polymodal.models.blend_members import FusedMember, Member
 from polymodal.models.inference import answers, run_batches
 from polymodal.models.modeling import LearningModel
 from polymodal.training.output_folder import how_to_finish
-from polymodal.training.prediction_training import TrainedModel, model_in_words, train_prediction
 from polymodal.training.warm_start.load import build_started
 from polymodal.utils.atomic import writing
+
+if TYPE_CHECKING:
+    from polymodal.training.prediction_training import TrainedModel
 
 BATCH = 128
 
@@ -43,11 +45,15 @@ class FusedCandidate(Candidate):
 
     def prepare(self) -> str:
         """See :class:`Candidate`: the fusion and the number of parameters."""
+        from polymodal.training.prediction_training import model_in_words  # loads the Trainer, to train alone
+
         self.model = build_started(self.job, self.job.declaration)
         return model_in_words(self.job.declaration, self.model)
 
     def fit(self, *, resume: bool, quiet: bool) -> Tried:
         """See :class:`Candidate`; trained as a fit of this candidate alone would."""
+        from polymodal.training.prediction_training import train_prediction
+
         self.job = replace(self.job, notes=list(self.job.notes))
         trained = train_prediction(
             self.job, self.model, self.folder, resume=resume, quiet=quiet, deadline=self.deadline,

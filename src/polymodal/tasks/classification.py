@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from polymodal.answers import ClassDecoder
 from polymodal.config import TargetConfig
@@ -258,6 +257,8 @@ def confusion(
 
 def _counts(answer: Values, target: Values, decided: Mapping[str, Values], classes: int) -> np.ndarray:
     """Confusion matrix ``(classes, classes)``: numbers of rows by true and predicted class."""
+    from sklearn.metrics import confusion_matrix
+
     predicted = _predicted(answer, decided)
     if not len(predicted):  # scikit-learn refuses no rows
         return np.zeros((classes, classes), dtype=int)
@@ -273,6 +274,8 @@ def precision_recall_f1(
     true: np.ndarray, predicted: np.ndarray, labels: Sequence[Any], weights: np.ndarray | None
 ) -> tuple[Any, Any, Any]:
     """Precision, recall and F1 of each of ``labels``, NaN where they are not defined."""
+    from sklearn.metrics import precision_recall_fscore_support
+
     if not len(true):
         undefined = np.full(len(labels), np.nan)
         return undefined, undefined, undefined

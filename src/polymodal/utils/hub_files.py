@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub import constants  # its other modules take long, and wait until the hub is needed
 
 from polymodal.errors import one_line
 from polymodal.utils.progress import note
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoSibling
 
 LONGEST_WAIT = 10.0
 """Seconds that a hub without an answer may cost, in all."""
@@ -22,9 +25,6 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.b
 """Files of weights that Transformers loads, the preferred one first."""
 SMALL_FILES = ("*.json", "*.txt", "*.model")
 """Patterns of the files beside the weights: configuration, tokenizer, feature extractor."""
-
-CONNECTION_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
-"""The error of the hub's HTTP library, whichever its version uses: it is none of ours to import."""
 
 _LOCAL_NAMES: set[str] = set()
 
@@ -62,6 +62,9 @@ def holds_checkpoint(folder: Path) -> bool:
 
 def cached_folder(name: str) -> Path | None:
     """The folder of a complete checkpoint ``name`` in the hub's cache; None if it is not there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
     try:
         folder = Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, OSError):
@@ -71,6 +74,8 @@ def cached_folder(name: str) -> Path | None:
 
 def cached_file(name: str, file: str) -> Path | None:
     """One file of ``name`` in the hub's cache; None if it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+
     path = try_to_load_from_cache(name, file)
     return Path(path) if isinstance(path, str) else None
 
@@ -97,15 +102,17 @@ def offered(name: str, file: str = "") -> Download | None:
     """
     if is_offline() or _hub_is_silent.cache_info().currsize:
         return None
+    from huggingface_hub import HfApi  # before the clock starts
+
     answers: list[Download | Exception | None] = []
-    request = threading.Thread(target=_request, args=(name, file, answers), daemon=True)
+    request = threading.Thread(target=_request, args=(HfApi(), name, file, answers), daemon=True)
     request.start()
     request.join(LONGEST_WAIT)  # the client's own timeout holds for each of its retries
     answer = answers[0] if answers else TimeoutError()
     if not isinstance(answer, Exception):
         return answer
     _hub_is_silent()
-    if not isinstance(answer, (OSError, CONNECTION_ERROR)):
+    if not isinstance(answer, (OSError, _connection_error())):
         reason = one_line(str(answer) or type(answer).__name__, 200)
         note(f"warning: the Hugging Face hub cannot be reached ({reason}). Nothing is downloaded")
     return None
@@ -113,20 +120,32 @@ def offered(name: str, file: str = "") -> Download | None:
 
 def download(offer: Download) -> bool:
     """Fetch a checkpoint into the hub's cache; returns whether it is there now."""
+    from huggingface_hub import snapshot_download
+
     try:
         snapshot_download(offer.name, allow_patterns=list(offer.patterns))
-    except (CONNECTION_ERROR, OSError):
+    except (_connection_error(), OSError):
         return False
     return cached_folder(offer.name) is not None
 
 
 def download_file(offer: Download) -> Path | None:
     """Fetch the only file of an offer into the hub's cache; None if that fails."""
+    from huggingface_hub import hf_hub_download
+
     (file,) = offer.patterns
     try:
         return Path(hf_hub_download(offer.name, file))
-    except (CONNECTION_ERROR, OSError):
+    except (_connection_error(), OSError):
         return None
+
+
+def _connection_error() -> type[Exception]:
+    """The error of the hub's HTTP library, whichever its version uses: it is none of ours to import."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    error: type[Exception] = HfHubHTTPError.__bases__[0]
+    return error
 
 
 @cache
@@ -135,10 +154,12 @@ def _hub_is_silent() -> bool:
     return True
 
 
-def _request(name: str, file: str, answers: list[Download | Exception | None]) -> None:
+def _request(api: HfApi, name: str, file: str, answers: list[Download | Exception | None]) -> None:
     """Append the hub's answer about ``name``, or the error: one that leaves a thread is printed whole."""
+    from huggingface_hub.errors import HfHubHTTPError
+
     try:
-        info = HfApi().model_info(name, timeout=LONGEST_WAIT, files_metadata=True)
+        info = api.model_info(name, timeout=LONGEST_WAIT, files_metadata=True)
         answers.append(_offer(name, file, info.siblings or []))
     except HfHubHTTPError:  # an answer: no such name, or not for everyone
         answers.append(None)

@@ -20,16 +20,17 @@ CODE = """
     from polymodal.evaluation.metrics import calibration, scores, thresholds
     from polymodal.evaluation.metrics.metrics import evaluate
     from polymodal.evaluation.statistics import conformal
+    late = {"sklearn", "scipy.stats", "scipy.optimize"} & set(sys.modules)
 
     p, t = np.array([[0.7, 0.3], [0.4, 0.6], [0.2, 0.8]]), np.array([0, 1, 0])
     values = [evaluate("classification", p, t), evaluate("ordinal", p, t)]
     values += [evaluate("multilabel", p, (p > 0.5) * 1.0), evaluate("regression", p[:, 0], p[:, 1])]
     assert all(values), values
-    print(sorted({"torch", "transformers"} & set(sys.modules)))
+    print(sorted(late | {"torch", "transformers"} & set(sys.modules)))
 """
 
 
-def test_metrics_of_arrays_load_no_torch():
+def test_metrics_of_arrays_load_no_torch_and_begin_without_scikit_learn():
     done = subprocess.run([sys.executable, "-c", dedent(CODE)], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import skew
 
 from polymodal.training.declaration.target_transform import (
     MOST_ROWS,
@@ -10,6 +11,7 @@ from polymodal.training.declaration.target_transform import (
     Resolved,
     absolute_errors,
     choose_transform,
+    long_tail,
     training_groups,
     training_numbers,
 )
@@ -37,6 +39,11 @@ def test_a_long_tail_is_learned_as_its_logarithm_where_that_is_better():
     found = choose_transform(target, numbers_of(columns))
     assert found.transform == "log" and "mean absolute error" in found.reason
     assert choose_transform(target, no_columns).transform == "log"
+
+
+def test_the_skewness_is_that_of_scipy():
+    amounts = np.random.default_rng(0).lognormal(3, 1, 50)
+    assert long_tail(amounts) == pytest.approx((skew(amounts), skew(np.log1p(amounts))))
 
 
 @pytest.mark.parametrize(

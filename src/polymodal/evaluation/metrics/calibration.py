@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from polymodal.evaluation.arrays import Values, as_array
 from polymodal.evaluation.metrics.class_metrics import brier_score
@@ -120,6 +118,9 @@ def fit_temperature(logits: Values, target: Values, weight: Values | None = None
     Raises:
         ValueError: If the shapes do not belong together.
     """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
     values, answers, weights = _known(logits, target, weight)
     if not len(answers):
         return 1.0

@@ -8,7 +8,6 @@ as is from the latter a label that all rows have; a label that is neither there 
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 
 from polymodal.evaluation.metrics import weighted
 from polymodal.evaluation.metrics.class_metrics import brier_score
@@ -65,6 +64,8 @@ def macro_f1(rows: Rows) -> float | None:
 @METRICS.register("map", tasks=TASKS, higher_is_better=True, weighted=True)
 def mean_average_precision(rows: Rows) -> float | None:
     """Mean average precision over the labels that some row has."""
+    from sklearn.metrics import average_precision_score
+
     p, t = rows.shares, rows.targets
     labels = np.flatnonzero(t.any(axis=0))
     if not len(labels):

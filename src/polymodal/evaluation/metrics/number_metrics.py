@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import spearmanr
-from sklearn.metrics import r2_score
 
 from polymodal.evaluation.metrics import weighted
 from polymodal.evaluation.metrics.metrics import METRICS, Additive, Rows
@@ -45,6 +43,8 @@ def r2(rows: Rows) -> float | None:
     """R²; not defined where all targets are equal."""
     if not _varies(rows):
         return None
+    from sklearn.metrics import r2_score
+
     weights = rows.weights if rows.is_weighted else None
     return float(r2_score(rows.targets, rows.answers, sample_weight=weights))
 
@@ -72,11 +72,11 @@ def spearman(rows: Rows) -> float | None:
     p, t = rows.answers, rows.targets
     if not _varies(rows) or not (p != p[0]).any():
         return None
-    return (
-        weighted.rank_correlation(p, t, rows.weights)
-        if rows.is_weighted
-        else float(spearmanr(p, t).statistic)
-    )
+    if rows.is_weighted:
+        return weighted.rank_correlation(p, t, rows.weights)
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(p, t).statistic)
 
 
 @METRICS.register("mape", tasks=TASKS, higher_is_better=False, weighted=True)

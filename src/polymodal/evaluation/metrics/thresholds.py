@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve
 
 from polymodal.evaluation.arrays import Values, as_array
 from polymodal.evaluation.metrics.class_metrics import class_counts
@@ -42,6 +41,8 @@ def label_thresholds(
 
 
 def _largest_f1(probability: np.ndarray, has: np.ndarray, weights: np.ndarray | None) -> float | None:
+    from sklearn.metrics import precision_recall_curve
+
     positives = int(has.sum())
     if min(positives, len(has) - positives) < FEWEST_ROWS:
         return None

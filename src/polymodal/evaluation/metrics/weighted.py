@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
-from sklearn.metrics import roc_auc_score
 
 CALIBRATION_BINS = 15
 
@@ -61,8 +59,14 @@ def areas(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray | None =
         weights: ``(rows,)`` sample weights.
     """
     if weights is not None:
+        from sklearn.metrics import (
+            roc_auc_score,
+        )  # takes seconds, as scipy.stats does: commands start without
+
         columns = zip(positive.T, scores.T, strict=True)
         return np.array([roc_auc_score(true, score, sample_weight=weights) for true, score in columns])
+    from scipy.stats import rankdata
+
     count = positive.sum(axis=0)
     sums = np.where(positive, rankdata(scores, axis=0), 0).sum(axis=0)
     return (sums - count * (count + 1) / 2) / (count * (len(scores) - count))
@@ -77,6 +81,8 @@ def rank_correlation(first: np.ndarray, second: np.ndarray, weights: np.ndarray)
 
 def middle_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weighted mid-ranks: for each value the weight of all smaller ones plus half the weight of its ties."""
+    from scipy.stats import rankdata
+
     index = rankdata(values, method="dense").astype(int) - 1
     own = np.bincount(index, weights)
     return (np.cumsum(own) - own / 2)[index]
