@@ -26,8 +26,9 @@ BLEND = "blend.json"
 BLEND_FILES = (BLEND, "processor_config.json", "run.yaml")
 """Files that the folder of a blend of several models holds; the models lie in folders of their own."""
 
-EXPORT = "export.json"
-"""File of an export to ONNX, by which it is known; see ``polymodal.runtime.manifest``."""
+EXPORT, EXPORTED_WORDS = "export.json", "optimum.json"
+"""Files of exports, by which they are known: to ONNX (``polymodal.runtime.manifest``), and to Optimum's layout
+(``polymodal.exporting.optimum.layout``)."""
 
 
 def needed_files(path: Path) -> tuple[str, ...]:
@@ -61,6 +62,9 @@ def require_run(path: Path) -> None:
     if (path / EXPORT).is_file():
         fix = worded(f"use it by polymodal serve {path}", f"use it by polymodal.runtime.load({str(path)!r})")
         raise RunError(f"{path}: is an export to ONNX, expected a run. Name the run, or {fix}")
+    if (path / EXPORTED_WORDS).is_file():
+        fix = f"Name the run; {path / 'README.md'} shows how to use the export"
+        raise RunError(f"{path}: is an export to optimum, expected a run. {fix}")
     lacking = [name for name in needed_files(path) if not (path / name).is_file()]
     if lacking:
         fix = f"Fit again, or with {option('resume', True)} if checkpoints/ is there"

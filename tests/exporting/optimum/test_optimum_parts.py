@@ -25,6 +25,7 @@ from polymodal.exporting.optimum.graphs import (
 from polymodal.exporting.optimum.layout import FILE, Layout, encoder_files
 from polymodal.runtime.manifest import SourceRun
 from polymodal.verification.optimum_path import beyond_greedy
+from tests.support.command import error
 from tests.support.llava_runs import language_model
 from tests.support.talking_runs import make_talking_run
 
@@ -116,6 +117,12 @@ def test_a_layout_is_read_back_and_a_bad_one_refused(tmp_path):
     (tmp_path / FILE).unlink()
     with pytest.raises(RunError, match="no export to optimum"):
         Layout.read(tmp_path)
+
+
+def test_a_command_on_runs_names_an_export_as_one(tmp_path):
+    layout_of(language_model("qwen3", 60)).write(tmp_path)
+    line = error(tmp_path.parent, "serve", tmp_path.name)
+    assert line.startswith(f"{tmp_path.name}: is an export to optimum, expected a run. Name the run; ")
 
 
 class Counting:
