@@ -27,8 +27,7 @@ BLEND_FILES = (BLEND, "processor_config.json", "run.yaml")
 """Files that the folder of a blend of several models holds; the models lie in folders of their own."""
 
 EXPORT, EXPORTED_WORDS = "export.json", "optimum.json"
-"""Files of exports, by which they are known: to ONNX (``polymodal.runtime.manifest``), and to Optimum's layout
-(``polymodal.exporting.optimum.layout``)."""
+"""By which exports are known: ``polymodal.runtime.manifest``, ``polymodal.exporting.optimum.layout``."""
 
 
 def needed_files(path: Path) -> tuple[str, ...]:
