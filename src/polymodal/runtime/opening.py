@@ -22,7 +22,7 @@ def open_export(folder: str | os.PathLike[str], *, threads: int | None = None) -
     """See :func:`polymodal.runtime.load`."""
     path = Path(folder)
     manifest = Manifest.read(path)
-    _check_files(path)
+    check_files(path)
     try:
         if not manifest.candidates:
             return OnnxRun.of_folder(path, manifest, threads)
@@ -34,7 +34,7 @@ def open_export(folder: str | os.PathLike[str], *, threads: int | None = None) -
         raise ConfigError(f"{path}: needs {package}, which is not installed: pip install {package}") from None
 
 
-def _check_files(folder: Path) -> None:
+def check_files(folder: Path) -> None:
     """Check an export, which may be a stranger's: no links out of it, no file that its checksums do not have.
 
     The blobs of the hub's cache, where an export may have been downloaded to, are not outside.

@@ -20,8 +20,8 @@ from polymodal.verification.paths import LOOSE, NOT_REPLAYED, PathResult, Replay
 
 PLAIN = {
     "do_sample", "eos_token_id", "bos_token_id", "pad_token_id", "suppress_tokens", "max_new_tokens",
-    "max_length", "temperature", "top_p", "top_k", "use_cache", "transformers_version", "_from_model_config",
-    "output_attentions", "output_hidden_states",
+    "max_length", "temperature", "top_p", "top_k", "min_p", "typical_p", "use_cache",
+    "transformers_version", "_from_model_config", "output_attentions", "output_hidden_states",
 }  # fmt: skip
 """Settings of decoding that greedy decoding obeys, or that do not touch it."""
 NEUTRAL: tuple[Any, ...] = (None, False, 0, 1)
@@ -76,6 +76,8 @@ def answered(
 
 def beyond_greedy(settings: Mapping[str, Any]) -> str | None:
     """Why greedy decoding would not give a run's own words; None where it does."""
+    if settings.get("max_new_tokens") is None:
+        return "generation_config.json has no max_new_tokens"
     others = [name for name, value in settings.items() if name not in PLAIN and value not in NEUTRAL]
     if others:
         named = f"{others[0]} is {settings[others[0]]}"

@@ -142,6 +142,7 @@ def test_each_row_ends_by_itself_and_suppressed_tokens_are_passed_over():
 
 def test_decoding_that_is_not_greedy_is_named():
     plain = {
+        "max_new_tokens": 8,
         "do_sample": True,
         "temperature": 0.7,
         "num_beams": 1,
@@ -149,4 +150,5 @@ def test_decoding_that_is_not_greedy_is_named():
         "repetition_penalty": 1.0,
     }
     assert beyond_greedy(plain) is None
+    assert "no max_new_tokens" in (beyond_greedy({}) or "")
     assert "num_beams is 2" in (beyond_greedy(plain | {"num_beams": 2}) or "")

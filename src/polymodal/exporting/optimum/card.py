@@ -107,7 +107,7 @@ def card(run: GenerationRun, words: ExportedWords) -> str:
     """The text of a card."""
     layout = words.layout
     data = ModelCardData(
-        library_name="transformers.js",
+        library_name="onnx" if layout.inputs else "transformers.js",
         pipeline_tag="image-text-to-text" if layout.inputs else "text-generation",
         tags=["onnx", "polymodal"],
         base_model=base_models(run.declaration) or None,

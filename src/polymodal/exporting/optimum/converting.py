@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def convert(run: GenerationRun, words: PreTrainedModel, layout: Layout, folder: 
         if not all(own[at] for at in wanted):
             reason = f"its language model can be recorded for one length alone ({name})"
             raise RunError(f"{run.folder}: {reason}. Serve the run itself")
-    return Layout(**dict(layout) | {"inputs": entries})
+    return replace(layout, inputs=entries)
 
 
 def _embedding(run: GenerationRun, words: PreTrainedModel, path: Path) -> None:
@@ -87,7 +88,7 @@ def _items(run: GenerationRun, entry: ItemEntry, path: Path) -> ItemEntry:
         for tensor, own in zip(shown.tensors, free, strict=True)
     ]
     taken = [TensorEntry(name=each, shape=size) for each, size in zip(shown.names, sizes, strict=True)]
-    return ItemEntry(**dict(entry) | {"input": InputEntry(name=name, tensors=taken)})
+    return replace(entry, input=InputEntry(name=name, tensors=taken))
 
 
 def _written(

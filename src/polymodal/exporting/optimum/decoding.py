@@ -10,7 +10,7 @@ from onnxruntime import InferenceSession, SessionOptions
 
 from polymodal.errors import RunError
 from polymodal.exporting.optimum.layout import EMBEDDING, IDS, LOGITS, MASK, ONNX, POSITIONS, Layout
-from polymodal.utils.checksums import check_sums
+from polymodal.runtime.opening import check_files
 
 Items = Mapping[str, Mapping[str, np.ndarray]]
 """By input the tensors of its items, in the order of their placeholders."""
@@ -29,8 +29,9 @@ class ExportedWords:
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         self.folder, self.layout = folder, Layout.read(folder)
-        check_sums(folder)
+        check_files(folder)
         self._options = SessionOptions()
+        self._options.log_severity_level = 3  # errors
         self._options.intra_op_num_threads = threads or 0
         self._decoder = self._session(self.layout.decoder)
         self._embedding = self._session(EMBEDDING) if self.layout.inputs else None
