@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 import polymodal as pm
 from polymodal.data.readers import READERS
@@ -23,6 +23,7 @@ from polymodal.exporting.optimum.graphs import (
     takes_positions,
 )
 from polymodal.exporting.optimum.layout import FILE, Layout, encoder_files
+from polymodal.exporting.optimum.writing import write_settings
 from polymodal.runtime.manifest import SourceRun
 from polymodal.verification.optimum_path import beyond_greedy
 from tests.support.command import error
@@ -101,6 +102,25 @@ def test_encoders_have_the_names_that_transformers_js_knows():
         "item_encoder.onnx",
     ]
     assert "image" in READERS and "audio" in READERS
+
+
+def test_settings_and_tokenizer_are_the_runs_own(run, tmp_path):
+    write_settings(run, run.model.language_model, tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    messages = [{"role": "user", "content": "What is it?"}]
+    given = {"tokenize": False, "add_generation_prompt": True}
+    text = tokenizer.apply_chat_template(messages, **given)
+    assert (
+        text == run.processor.tokenizer.apply_chat_template(messages, **given)
+        and tokenizer.padding_side == "left"
+    )
+    template = json.loads((tmp_path / "tokenizer_config.json").read_text())["chat_template"]
+    assert template == (tmp_path / "chat_template.jinja").read_text()
+    assert run.processor.tokenizer.padding_side == "right"
+    settings = json.loads((tmp_path / "generation_config.json").read_text())
+    assert settings["eos_token_id"] == run.model.generation_config.eos_token_id
+    assert settings["max_new_tokens"] == 12 and beyond_greedy(settings) is None
+    assert AutoConfig.from_pretrained(tmp_path).architectures == ["Qwen3ForCausalLM"]
 
 
 def test_a_layout_is_read_back_and_a_bad_one_refused(tmp_path):

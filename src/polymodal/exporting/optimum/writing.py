@@ -57,7 +57,7 @@ def write(run: GenerationRun, folder: Path, inputs: Sequence[str], *, int8: bool
         if int8:
             round_weights(part / ONNX / layout.decoder)
         layout.write(part)
-        _write_settings(run, words, part)
+        write_settings(run, words, part)
         write_whole_sums(part)
         exported = ExportedWords(part, threads=1)
         compared = check_same(run, exported, judge=not int8)
@@ -129,7 +129,7 @@ def _inputs(run: GenerationRun) -> list[ItemEntry]:
     return made
 
 
-def _write_settings(run: GenerationRun, words: PreTrainedModel, folder: Path) -> None:
+def write_settings(run: GenerationRun, words: PreTrainedModel, folder: Path) -> None:
     """Write configuration, decoding settings, tokenizer, and the image processor where there is one."""
     config: Any = copy.deepcopy(words.config)
     config.architectures, config._name_or_path = [type(words).__name__], ""
@@ -148,7 +148,8 @@ def _write_settings(run: GenerationRun, words: PreTrainedModel, folder: Path) ->
     settings.save_pretrained(folder)
     tokenizer: Any = copy.deepcopy(run.processor.tokenizer)
     tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"  # for generation
-    tokenizer.save_pretrained(folder)
+    tokenizer.save_pretrained(folder, save_jinja_files=False)  # transformers.js reads no other template
+    write_text(folder / "chat_template.jinja", tokenizer.get_chat_template())
 
 
 def _write_as_llava(run: GenerationRun, folder: Path) -> None:
