@@ -88,7 +88,9 @@ class DecoderGraph(nn.Module):
 
 def flattened(cache: DynamicCache) -> list[Tensor]:
     """Keys and values ``(batch, heads, length, width)``, layer by layer."""
-    return [tensor for layer in cache.layers for tensor in (layer.keys, layer.values) if tensor is not None]
+    layers = [layer for layer in cache.layers if isinstance(layer, DynamicLayer)]
+    pairs = [(layer.keys, layer.values) for layer in layers]
+    return [tensor for pair in pairs for tensor in pair if tensor is not None]
 
 
 def takes_positions(model: PreTrainedModel) -> bool:
