@@ -99,6 +99,14 @@ def test_work_that_would_come_too_late_is_not_gone_on_with():
     assert list(bounded(range(100), 100, Deadline.start(clock=clock), "encoding")) == list(range(100))
 
 
+def test_work_that_is_nearly_done_is_not_given_up_for_a_slow_moment():
+    clock, done = FakeClock(), []
+    for item in bounded(range(100), 100, Deadline.start(126, clock=clock), "encoding", share=0.8):
+        done.append(item)
+        clock.now += 1.6 if item >= 85 else 1  # 109 seconds, of which 101 are the share
+    assert len(done) == 100
+
+
 def test_as_many_items_as_fit_are_taken_and_the_first_in_any_case():
     clock, deadline = FakeClock(), Deadline.start(10, clock=FakeClock())
     deadline = Deadline.start(10, clock=clock)

@@ -28,8 +28,8 @@ from polymodal.utils.deadline import NO_LIMIT, Deadline, bounded
 from polymodal.utils.out_of_memory import RowsAtOnce
 from polymodal.utils.progress import progress
 
-MOST_TIME = 0.7
-"""Share of the time left that encoding may take: the rest is for the training."""
+MOST_TIME = 0.8
+"""Share of the time left that encoding may take: the epochs after it, which have the rest, are short."""
 FEWEST_EPOCHS = 2
 """Smallest number of epochs in which encoding in advance saves time."""
 

@@ -157,6 +157,9 @@ def bounded(
 ) -> Iterator[T]:
     """Iterate over equal pieces of work as long as all of them can be done in time.
 
+    The more of them is done, the more of the time may go into the rest: half of what ``share`` leaves, at the
+    end. Work that is nearly done is not given up for a slow moment.
+
     Args:
         items: Of the work, ``total`` of them.
         total: Their number.
@@ -168,9 +171,9 @@ def bounded(
     Raises:
         OutOfTime: Once the first pieces show that the others would come too late.
     """
-    begun, allowed = deadline.clock(), share * deadline.left
+    begun, left = deadline.clock(), deadline.left
     for done, item in enumerate(items):
-        passed = deadline.clock() - begun
+        passed, allowed = deadline.clock() - begun, (share + (1 - share) / 2 * done / total) * left
         if done >= after and passed >= TIMED_SECONDS and passed / done * total > allowed:
             deadline.before(deadline.left - (allowed - passed)).require(passed / done * (total - done), what)
         yield item
