@@ -25,6 +25,7 @@ HEAVY = (
     "pydantic",
     "rich",
 )
+LOADED = "\nimport sys\nprint(*sys.modules, sep='\\n', file=sys.stderr)"
 COMMANDS = {"fitting", "insight", "listing", "pretraining", "searching", "serving", "using"}
 """Modules of commands; each is imported when its command, or the help of all, is wanted."""
 
@@ -82,11 +83,16 @@ except SystemExit:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_help_and_import_load_nothing_heavy(code, arguments, commands):
-    listing = "\nimport sys\nprint(*sys.modules, sep='\\n', file=sys.stderr)"
-    loaded = set(python("-c", code + listing, *arguments).stderr.split())
+    loaded = set(python("-c", code + LOADED, *arguments).stderr.split())
     assert "polymodal" in loaded
     assert not set(HEAVY) & loaded
     assert {name for name in COMMANDS if f"polymodal.cli.{name}" in loaded} == commands
+
+
+def test_runs_are_listed_without_what_reads_tables(tmp_path):
+    loaded = set(python("-c", COMMAND + LOADED, "runs", str(tmp_path)).stderr.split())
+    assert "polymodal.artifact.run_list" in loaded
+    assert not {"torch", "pandas", "pyarrow", "PIL", "av"} & loaded
 
 
 def test_the_installed_command_fits_and_prints_json_alone(tmp_path):

@@ -38,9 +38,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple, int]]:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{path}: cannot be read ({reason})") from None
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        _weigh(node, {}, ())
-        values = yaml.safe_load(text)
+        node, keys, values = _parsed(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         location = f"{path}, line {mark.line + 1}" if mark else str(path)
@@ -53,12 +51,26 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple, int]]:
         result = "nothing" if values is None else repr(values)[:40]
         raise ConfigError(f"{path}: found {result}, expected sections such as 'data:' and 'targets:'")
     lines: dict[tuple, int] = {}
-    for key, line in _walk(node):
+    for key, line in keys:
         if key in lines:
             name = ".".join(map(str, key))
             raise ConfigError(f"{path}, line {line}: '{name}' is given twice (first in line {lines[key]})")
         lines[key] = line
     return values, lines
+
+
+def _parsed(text: str) -> tuple[yaml.Node | None, list[tuple[tuple, int]], Any]:
+    """The root of a YAML text, its key paths with their lines, and its values, all from parsing it once."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        _weigh(node, {}, ())
+        if node is None:
+            return None, [], None
+        keys = list(_walk(node))  # before the values, for which merged mappings become one
+        return node, keys, loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def _weigh(node: Any, known: dict[int, int], above: tuple[int, ...]) -> int:

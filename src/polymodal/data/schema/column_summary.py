@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from polymodal.data.checks.split_view import Parts
+if TYPE_CHECKING:  # lists of runs write numbers, and read no table
+    from polymodal.data.checks.split_view import Parts
 
 
 def brief(number: float) -> str:
