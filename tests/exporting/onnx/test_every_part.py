@@ -11,6 +11,7 @@ from polymodal.exporting.onnx.comparing import compare
 from polymodal.exporting.onnx.expressible import check_expressible
 from polymodal.exporting.onnx.made_rows import made_rows
 from polymodal.exporting.onnx.model_writing import write_model
+from polymodal.models.encoders import TextEncoder
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
 from polymodal.runs.prediction_run import PredictionRun
@@ -27,8 +28,12 @@ def run_of(kind, name):
     torch.manual_seed(0)
     names = [f"column {number}" for number in range(len(ENCODER_CASES))] if kind == "fusion" else ()
     model = make_case(kind, name, names).model
-    rows = [dict.fromkeys(model.config.input_names)]
-    return PredictionRun(Path("run"), model, model.make_processor(rows), Declaration.model_construct())
+    processor = model.make_processor([dict.fromkeys(model.config.input_names)])
+    for name, place in model.model.encoder_of.items():
+        encoder = model.model.encoders[place]
+        if isinstance(encoder, TextEncoder):  # the case has fewer tokens than there are bytes
+            encoder.backbone.resize_token_embeddings(len(processor.readers[name].part))
+    return PredictionRun(Path("run"), model, processor, Declaration.model_construct())
 
 
 @pytest.mark.slow
