@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:  # runs of plain models need no torch
 M = TypeVar("M", bound="PolymodalPreTrainedModel")
 P = TypeVar("P", bound="PolymodalProcessor")
 K = TypeVar("K")
+
+PREDICTION = "polymodal.runs.prediction_run"
+MODULES = {Kind.heads: PREDICTION, Kind.space: PREDICTION, Kind.words: "polymodal.runs.generation_run"}
+"""Where the class of a kind of run is: one that is not loaded is not imported, for it may need torch."""
 
 
 class RunBase(Overviewed, Generic[M, P]):
@@ -104,6 +109,7 @@ class RunBase(Overviewed, Generic[M, P]):
     def _class_for(cls, kind: Kind, path: Path) -> type[Self]:
         """The class that loads a kind of run: ``cls``, or for :class:`RunBase` one of its subclasses."""
         if not cls.kinds:
+            import_module(MODULES[kind])  # a subclass is known once its module is imported
             return next(each for each in cls.__subclasses__() if kind in each.kinds)
         if kind not in cls.kinds:
             words = Capability.generate if Kind.words in cls.kinds else Capability.explain
