@@ -44,7 +44,7 @@ class Answers(LitAPI):
         import torch
 
         torch.set_num_threads(1)
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        os.sched_setaffinity(0, {0})
         self.run = polymodal.load(self.folder, device=device)
 
     def decode_request(self, request: dict[str, Any]) -> Any:
@@ -84,8 +84,11 @@ class LitServe:
         command = [sys.executable, __file__, "--serve", str(port), "--run", str(run), "--wait", str(wait)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
         self._until_ready()
-        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            os.sched_setaffinity(int(task.name), {max(os.sched_getaffinity(0))})
+        last = max(os.sched_getaffinity(0))
+        for pid in processes(self.process.pid):
+            if os.sched_getaffinity(pid) != {0}:  # the model has put itself on core 0
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    os.sched_setaffinity(int(task.name), {last})
 
     def _until_ready(self) -> None:
         for _ in range(600):
@@ -101,6 +104,12 @@ class LitServe:
         """End all its processes."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+def processes(pid: int) -> list[int]:
+    """A process and all that it has started."""
+    started = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in started for each in processes(int(child)))]
 
 
 async def per_second(

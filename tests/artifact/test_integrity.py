@@ -269,7 +269,6 @@ def test_weights_as_a_pickle_or_of_another_model_are_refused(run):
         pm.load(run)
 
 
-@pytest.mark.slow
 def test_loading_calls_nobody(run):
     unlisted(run)
     code = f"""

@@ -52,6 +52,10 @@ def test_no_help_shows_a_type_of_python(name):
             "'--data': there is no 'house'. Did you mean 'houses'? There are: digits, houses",
         ),
         (
+            "report run --amount ful",
+            "'--amount': there is no 'ful'. Did you mean 'full'? There are: short, full",
+        ),
+        (
             "predict run t.csv -o x.csv --batch-size 0",
             "'--batch-size': Input should be greater than or equal to 1",
         ),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -63,11 +63,18 @@ class Command(TyperCommand):
 
 def _of_choice(error: typer.BadParameter) -> str:
     """The message of a wrong choice with the nearest one; that of another error as it is."""
-    choices = getattr(getattr(error.param, "type_descriptor", None), "annotation", None)
+    choices = _choices(getattr(getattr(error.param, "type_descriptor", None), "annotation", None))
     wrong = _NO_CHOICE.fullmatch(error.message)
-    if wrong is None or not (isinstance(choices, type) and issubclass(choices, Enum)):
+    if wrong is None or not choices:
         return error.message
-    return f"there is no {wrong[1]}. {api.did_you_mean(wrong[1][1:-1], [each.value for each in choices])}"
+    return f"there is no {wrong[1]}. {api.did_you_mean(wrong[1][1:-1], choices)}"
+
+
+def _choices(annotation: object) -> list[str]:
+    """The words that an option takes: those of an enumeration or of ``Literal``; none of another type."""
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return [each.value for each in annotation]
+    return [each for each in get_args(annotation) if isinstance(each, str)]
 
 
 class Commands(TyperGroup):
