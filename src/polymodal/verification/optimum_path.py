@@ -24,7 +24,13 @@ PLAIN = {
     "transformers_version", "_from_model_config", "output_attentions", "output_hidden_states",
 }  # fmt: skip
 """Settings of decoding that greedy decoding obeys, or that do not touch it."""
-NEUTRAL: tuple[Any, ...] = (None, False, 0, 1)
+NEUTRAL: dict[str, float] = {
+    "num_beams": 1, "num_beam_groups": 1, "num_return_sequences": 1, "repetition_penalty": 1,
+    "encoder_repetition_penalty": 1, "length_penalty": 1, "guidance_scale": 1, "diversity_penalty": 0,
+    "min_length": 0, "min_new_tokens": 0, "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0,
+    "epsilon_cutoff": 0, "eta_cutoff": 0,
+}  # fmt: skip
+"""By setting the number that leaves decoding as it is; of every setting, so do None and False."""
 
 
 def through_optimum(replay: Replay, path: Path) -> Iterator[PathResult]:
@@ -78,8 +84,14 @@ def beyond_greedy(settings: Mapping[str, Any]) -> str | None:
     """Why greedy decoding would not give a run's own words; None where it does."""
     if settings.get("max_new_tokens") is None:
         return "generation_config.json has no max_new_tokens"
-    others = [name for name, value in settings.items() if name not in PLAIN and value not in NEUTRAL]
+    others = [name for name, value in settings.items() if name not in PLAIN and not _is_neutral(name, value)]
     if others:
         named = f"{others[0]} is {settings[others[0]]}"
         return f"the run's own decoding is not greedy ({named}), and the export is replayed greedily"
     return None
+
+
+def _is_neutral(name: str, value: object) -> bool:
+    if value is None or value is False:  # 0 equals False, and is a token's id
+        return True
+    return name in NEUTRAL and value == NEUTRAL[name]

@@ -8,10 +8,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 import polymodal as pm
-from polymodal.data.readers import READERS
 from polymodal.errors import RunError
 from polymodal.exporting.export import check_kind
-from polymodal.exporting.optimum.comparing import items_of, made_turns
+from polymodal.exporting.optimum.comparing import _own_logits, check_same, items_of, made_turns
 from polymodal.exporting.optimum.decoding import greedy
 from polymodal.exporting.optimum.graphs import (
     DecoderGraph,
@@ -24,6 +23,7 @@ from polymodal.exporting.optimum.graphs import (
 )
 from polymodal.exporting.optimum.layout import FILE, Layout, encoder_files
 from polymodal.exporting.optimum.writing import write_settings
+from polymodal.runs.answering import reply_batch
 from polymodal.runtime.manifest import SourceRun
 from polymodal.verification.optimum_path import beyond_greedy
 from tests.support.command import error
@@ -101,7 +101,6 @@ def test_encoders_have_the_names_that_transformers_js_knows():
         "vision_encoder_2.onnx",
         "item_encoder.onnx",
     ]
-    assert "image" in READERS and "audio" in READERS
 
 
 def test_settings_and_tokenizer_are_the_runs_own(run, tmp_path):
@@ -172,3 +171,38 @@ def test_decoding_that_is_not_greedy_is_named():
     assert beyond_greedy(plain) is None
     assert "no max_new_tokens" in (beyond_greedy({}) or "")
     assert "num_beams is 2" in (beyond_greedy(plain | {"num_beams": 2}) or "")
+
+
+@pytest.mark.parametrize(
+    "name", ["no_repeat_ngram_size", "min_new_tokens", "min_length", "encoder_no_repeat_ngram_size"]
+)
+def test_a_number_is_neutral_for_its_own_settings_alone(name):
+    plain = {"max_new_tokens": 8, "repetition_penalty": 1.0, "guidance_scale": 1, "early_stopping": False}
+    assert beyond_greedy(plain | {name: 0}) is None
+    assert f"{name} is 1" in (beyond_greedy(plain | {name: 1}) or "")
+    for token in (0, 1):
+        assert "forced_eos_token_id is" in (beyond_greedy(plain | {"forced_eos_token_id": token}) or "")
+    assert "repetition_penalty is 0" in (beyond_greedy(plain | {"repetition_penalty": 0}) or "")
+
+
+class Replayed:
+    """Stands in for an export: gives these logits, step by step."""
+
+    def __init__(self, steps):
+        self._steps = iter(steps)
+        self.logits = next(self._steps)
+
+    def begin(self, ids, mask, items):
+        return self
+
+    def add(self, tokens):
+        self.logits = next(self._steps)
+
+
+@pytest.mark.parametrize("judge", [True, False])
+def test_logits_that_are_no_numbers_are_refused_at_any_step(run, judge):
+    own = list(_own_logits(run, reply_batch(run.processor, made_turns(run.processor))))
+    assert check_same(run, Replayed(own), judge=judge).endswith("0.0e+00")
+    wrong = [*own[:2], np.full_like(own[2], np.nan), own[3]]
+    with pytest.raises(RunError, match="its logits are not those of the run"):
+        check_same(run, Replayed(wrong), judge=judge)

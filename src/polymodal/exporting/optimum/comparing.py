@@ -58,7 +58,7 @@ def check_same(run: GenerationRun, words: ExportedWords, *, judge: bool = True) 
         The largest difference, in one line.
 
     Raises:
-        RunError: If the logits differ.
+        RunError: If the logits differ, or are no numbers, which is refused whether judged or not.
     """
     turns = made_turns(run.processor)
     batch = reply_batch(run.processor, turns)
@@ -69,9 +69,9 @@ def check_same(run: GenerationRun, words: ExportedWords, *, judge: bool = True) 
         apart.append(float(difference(own, state.logits).max()))
         if len(apart) < STEPS:
             state.add(own.argmax(axis=1))
-    largest = max(apart)
+    largest = float(np.max(apart))  # NaN of any step, which max() would pass over
     summary = f"largest difference of a logit to the run's, for {len(turns)} prompts of noise: {largest:.1e}"
-    if judge and not largest <= NEAR:
+    if np.isnan(largest) or (judge and largest > NEAR):
         reason = f"its logits are not those of the run: {summary}, expected at most {NEAR:g}"
         raise RunError(f"{run.folder}: the export is of no use, {reason}. Serve the run itself")
     return summary
