@@ -1,11 +1,13 @@
 """``polymodal export``: what it prints and what it refuses."""
 
+import re
 import shutil
 import sys
 
 import pytest
 
 import polymodal as pm
+from polymodal.exporting.formats import load_writer
 from tests.support.command import error, polymodal
 from tests.support.tables import house_rows, tiny, write_table
 
@@ -85,7 +87,7 @@ def test_it_knows_its_formats_and_writes_to_folders_of_its_own(runs, monkeypatch
 ONNX = ["--to", "onnx", "-o", "onnx"]
 
 
-def test_what_onnx_refuses(runs, monkeypatch):
+def test_what_onnx_refuses(runs):
     line = error(runs, "export", "run", *TO, "--int8")
     assert (
         line
@@ -101,8 +103,17 @@ def test_what_onnx_refuses(runs, monkeypatch):
     line = error(runs, "export", "fit", *ONNX, "--rows", "absent.csv")
     assert "absent.csv" in line
     assert not (runs / "onnx").exists() or not any((runs / "onnx").iterdir())
-    monkeypatch.setitem(sys.modules, "onnxscript", None)
-    for name in [name for name in sys.modules if name.startswith("polymodal.exporting.onnx")]:
-        monkeypatch.delitem(sys.modules, name)
-    line = error(runs, "export", "fit", *ONNX)
-    assert line.endswith("pip install -U 'polymodal[export]'")
+
+
+@pytest.mark.parametrize("lacking", [["onnx", "onnx_ir", "onnxscript", "onnxruntime"], ["onnx_ir"], ["onnx"]])
+@pytest.mark.parametrize("name", ["onnx", "optimum"])
+def test_a_format_whose_libraries_are_not_installed_names_the_extra(name, lacking, monkeypatch):
+    written = ("polymodal.exporting.onnx", "polymodal.exporting.optimum")
+    for loaded in [each for each in sys.modules if each.startswith(written)]:
+        monkeypatch.delitem(sys.modules, loaded)
+    for library in lacking:
+        monkeypatch.setitem(sys.modules, library, None)
+    fix = re.escape(f"an export to {name} needs another library, or a newer one: "
+                    "pip install -U 'polymodal[export]'")  # fmt: skip
+    with pytest.raises(pm.ConfigError, match=fix):
+        load_writer(name)

@@ -42,14 +42,14 @@ FORMATS = {
         "polymodal.exporting.optimum",
         words=True,
         options=frozenset({"int8"}),
-        libraries=("onnx", "onnxscript", "onnxruntime"),
+        libraries=("onnx", "onnx_ir", "onnxscript", "onnxruntime"),
         extra="export",
     ),
     "onnx": Format(
         "polymodal.exporting.onnx",
         whole=True,
         options=frozenset({"int8", "rows"}),
-        libraries=("onnx", "onnxscript", "onnxruntime"),
+        libraries=("onnx", "onnx_ir", "onnxscript", "onnxruntime"),
         extra="export",
     ),
 }

@@ -114,9 +114,11 @@ def test_words_are_nothing_for_sentence_transformers(runs):
 
 def test_a_run_that_is_loaded_stays_as_it_is(runs):
     run = pm.load(runs / "run")
+    run.model.generation_config.update(do_sample=True, temperature=0.6, top_k=20)  # as chat models have
     asked = [{"role": "user", "content": [{"type": "image", "path": str(runs / "photos/1.png")}]}]
     before, settings = run.chat(asked), run.model.config.to_dict()
     made = pm.export(run, to="llava", output=runs / "of_a_run")
     assert made.inputs == {"image": "photo"} and made.left_out == []
+    assert "top_k" not in json.loads((runs / "of_a_run/generation_config.json").read_text())
     assert run.model.config.to_dict() == settings and settings["lora"]["rank"] == 2
     assert run.chat(asked) == before

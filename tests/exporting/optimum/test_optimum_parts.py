@@ -1,6 +1,9 @@
 """Parts of the export to Optimum's layout that need no conversion: graphs in PyTorch, files, refusals."""
 
+import ast
 import json
+import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,8 +11,12 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 import polymodal as pm
+from polymodal.config.generation import DecodingConfig
 from polymodal.errors import RunError
+from polymodal.exporting.decoding_settings import decoding_settings
 from polymodal.exporting.export import check_kind
+from polymodal.exporting.optimum import writing
+from polymodal.exporting.optimum.card import card, prompt_of
 from polymodal.exporting.optimum.comparing import _own_logits, check_same, items_of, made_turns
 from polymodal.exporting.optimum.decoding import greedy
 from polymodal.exporting.optimum.graphs import (
@@ -21,10 +28,10 @@ from polymodal.exporting.optimum.graphs import (
     past_of,
     takes_positions,
 )
-from polymodal.exporting.optimum.layout import FILE, Layout, encoder_files
+from polymodal.exporting.optimum.layout import FILE, ItemEntry, Layout, encoder_files
 from polymodal.exporting.optimum.writing import write_settings
 from polymodal.runs.answering import reply_batch
-from polymodal.runtime.manifest import SourceRun
+from polymodal.runtime.manifest import InputEntry, SourceRun
 from polymodal.verification.optimum_path import beyond_greedy
 from tests.support.command import error
 from tests.support.llava_runs import language_model
@@ -38,8 +45,8 @@ def run(tmp_path_factory):
 
 def layout_of(words, **more):
     return Layout(
-        run=SourceRun(name="run", identity="0"), inputs=[], context=64, positions=takes_positions(words),
-        past=[[each.shape[1], each.shape[3]] for each in past_of(words)], **more,
+        run=SourceRun(name="run", identity="0"), context=64, positions=takes_positions(words),
+        past=[[each.shape[1], each.shape[3]] for each in past_of(words)], **({"inputs": []} | more),
     )  # fmt: skip
 
 
@@ -120,6 +127,84 @@ def test_settings_and_tokenizer_are_the_runs_own(run, tmp_path):
     assert settings["eos_token_id"] == run.model.generation_config.eos_token_id
     assert settings["max_new_tokens"] == 12 and beyond_greedy(settings) is None
     assert AutoConfig.from_pretrained(tmp_path).architectures == ["Qwen3ForCausalLM"]
+
+
+@pytest.fixture
+def sampling():
+    """What checkpoints of chat models have, and more that greedy decoding does not use."""
+    return {
+        "do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 20, "min_p": 0.1, "typical_p": 0.5,
+        "epsilon_cutoff": 0.1, "eta_cutoff": 0.1, "length_penalty": 0.5, "early_stopping": True,
+        "output_scores": True,
+    }  # fmt: skip
+
+
+def test_settings_of_sampling_are_left_out_of_what_decodes_greedily(sampling, tmp_path):
+    run = make_talking_run(tmp_path / "run", kinds=[])
+    run.model.generation_config.update(**sampling)
+    write_settings(run, run.model.language_model, tmp_path)
+    settings = json.loads((tmp_path / "generation_config.json").read_text())
+    assert settings.keys().isdisjoint(sampling.keys() - {"do_sample"}) and not settings.get("do_sample")
+    assert settings["max_new_tokens"] == 12 and run.model.generation_config.top_k == 20
+
+
+def test_settings_that_sample_or_have_beams_are_kept(sampling, tmp_path):
+    run = make_talking_run(tmp_path / "run", kinds=[])
+    run.model.generation_config.update(**sampling)
+    run.generation.decoding = DecodingConfig(sample=True, temperature=0.7, beams=2)
+    settings = decoding_settings(run)
+    assert (settings.temperature, settings.top_k, settings.length_penalty) == (0.7, 20, 0.5)
+
+
+def test_settings_that_cannot_be_written_are_refused_before_a_conversion(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "convert", lambda *given: pytest.fail("was converted"))
+    monkeypatch.setattr(writing, "identity_of", lambda folder: "0")
+    run = make_talking_run(tmp_path / "run", kinds=[])
+    run.model.generation_config.pad_token_id = -1
+    with pytest.raises(RunError, match=r"generation_config.json: Transformers refuses it .*pad_token_id"):
+        writing.write(run, tmp_path / "out", [])
+    assert not (tmp_path / "out").exists()
+
+
+class Shown:
+    """An export of graphs that take and give nothing."""
+
+    def __init__(self, *entries):
+        self.folder, self.layout = None, layout_of(language_model("qwen3", 60), inputs=list(entries))
+
+    def sessions(self):
+        session = SimpleNamespace(get_inputs=list, get_outputs=list)
+        return {entry.file: session for entry in self.layout.inputs} | {self.layout.decoder: session}
+
+
+def test_names_in_a_card_are_no_code(run):
+    name = "photo'\nimport os; os.abort()\n#\"|`"
+    entry = ItemEntry(
+        input=InputEntry(name=name, tensors=[]), modality="image\nos.abort()", file="vision_encoder.onnx",
+        features="features", placeholder=f"<|{name}|>", placeholder_id=1, missing=f"<|no {name}|>",
+        missing_id=2, settings={"a|`": 1},
+    )  # fmt: skip
+    text = card(run, Shown(entry))
+    assert not [line for line in text.splitlines() if line.startswith(("import os;", "os.abort"))]
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)}
+    assert "os.abort" not in calls and "prompt.replace" in calls
+    assert any(isinstance(n, ast.Constant) and n.value == f"<|{name}|>" for n in ast.walk(ast.parse(code)))
+    (row,) = [
+        line for line in text.splitlines() if "vision_encoder" in line and "photo" in line and "|" in line[:1]
+    ]
+    assert len(re.findall(r"(?<!\\)\|", row)) == 6
+
+
+@pytest.mark.parametrize("system", [None, "Be brief."])
+def test_the_prompt_of_a_card_has_the_runs_system_message(system, tmp_path):
+    run = make_talking_run(tmp_path / "run", kinds=[], system=system)
+    messages = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": "What is it?"})
+    expected = run.processor.tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True
+    )
+    assert prompt_of(run, []) == expected
 
 
 def test_a_layout_is_read_back_and_a_bad_one_refused(tmp_path):

@@ -12,11 +12,11 @@ from huggingface_hub import ModelCardData
 from polymodal.data.chat.chat_tokenizer import placeholders_of
 from polymodal.data.readers import ImageReader, TextReader
 from polymodal.errors import RunError, did_you_mean
+from polymodal.exporting.decoding_settings import decoding_settings
 from polymodal.exporting.formats import Exported
 from polymodal.exporting.llava.assembling import to_llava
 from polymodal.exporting.llava.expressible import check_fits
 from polymodal.report.model_card import base_models
-from polymodal.runs.answering import decoding
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.utils.atomic import folder_aside, write_text
 from polymodal.utils.version import __version__
@@ -26,8 +26,10 @@ def write(run: GenerationRun, folder: Path, inputs: Sequence[str]) -> Exported:
     """Write ``run`` to ``folder``.
 
     Raises:
-        RunError: If LLaVA cannot express it, or a requested input does not exist.
+        RunError: If LLaVA cannot express it, a requested input does not exist, or the settings of decoding
+            cannot be written.
     """
+    settings = decoding_settings(run)
     names = run.model.config.input_names
     for name in inputs:
         if name not in names:
@@ -41,7 +43,7 @@ def write(run: GenerationRun, folder: Path, inputs: Sequence[str]) -> Exported:
         )
     except RunError as error:
         raise RunError(f"{run.folder}: {error}") from None
-    made.generation_config.update(**decoding(run.generation.decoding))
+    made.generation_config = settings
     with folder_aside(folder, last="config.json") as aside:
         made.save_pretrained(aside)
         processor.save_pretrained(aside)

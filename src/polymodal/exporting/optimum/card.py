@@ -9,13 +9,15 @@ from typing import Any
 
 from huggingface_hub import ModelCardData
 
-from polymodal.data.chat.messages import USER
+from polymodal.data.chat.messages import SYSTEM, USER
 from polymodal.data.chat.skeletons import Mark, Skeletons
+from polymodal.errors import LONGEST, one_line
 from polymodal.exporting.optimum.comparing import QUESTION
 from polymodal.exporting.optimum.decoding import ExportedWords
 from polymodal.exporting.optimum.layout import EMBEDDING
-from polymodal.report.model_card import base_models
+from polymodal.report.model_card import base_models, cell
 from polymodal.runs.generation_run import GenerationRun
+from polymodal.utils.records import JsonObject
 from polymodal.utils.version import __version__
 
 TEXT = """---
@@ -24,7 +26,7 @@ TEXT = """---
 
 # {name}
 
-The polymodal run `{name}` as ONNX, in the folder layout of Optimum and transformers.js. Written by polymodal
+The polymodal run {name} as ONNX, in the folder layout of Optimum and transformers.js. Written by polymodal
 {version}, which it does without.
 
 | file | takes | gives |
@@ -91,10 +93,10 @@ $positions    logits, *present = model.run(None, inputs)
     taken = $again
 print(tokenizer.decode(answer).strip())""")
 ENCODE = Template("""
-# $modality of '$input', as arrays: here zeros of one item
+# $modality of $input, as arrays: here zeros of one item
 tensors = {$tensors}
 features, mask = InferenceSession(folder / "onnx/$file").run(None, tensors)
-prompt = prompt.replace("$placeholder", "$placeholder" * int(mask.sum()))""")
+prompt = prompt.replace($placeholder, $placeholder * int(mask.sum()))""")
 EMBED = Template("""\
 embed = InferenceSession(folder / "onnx/$file")
 taken = embed.run(None, {"input_ids": ids})[0]
@@ -114,7 +116,7 @@ def card(run: GenerationRun, words: ExportedWords) -> str:
     )
     return TEXT.format(
         header=data.to_yaml().strip(),
-        name=run.folder.resolve().name,
+        name=cell(run.folder.resolve().name),
         version=__version__,
         files="\n".join(_row(file, session) for file, session in words.sessions().items()),
         loading="" if layout.inputs else LOADS,
@@ -150,11 +152,16 @@ def _kind(value: Any) -> str:
 
 def _items(words: ExportedWords) -> str:
     rows = [
-        f"| {entry.input.name} | `{entry.file}` | `{entry.placeholder}` | `{entry.missing}` | "
-        f"{entry.modality}: `{json.dumps(entry.settings)}` |"
+        f"| {cell(entry.input.name)} | `{entry.file}` | {cell(entry.placeholder)} | {cell(entry.missing)} | "
+        f"{cell(entry.modality)}: `{_coded(entry.settings)}` |"
         for entry in words.layout.inputs
     ]
     return ITEMS.format(rows="\n".join(rows)) if rows else ""
+
+
+def _coded(settings: JsonObject) -> str:
+    """As JSON that neither a table nor the marks of code in Markdown end."""
+    return json.dumps(settings).replace("|", "\\u007c").replace("`", "\\u0060")
 
 
 def _program(run: GenerationRun, words: ExportedWords) -> str:
@@ -163,10 +170,9 @@ def _program(run: GenerationRun, words: ExportedWords) -> str:
     encode, embed = "", "taken = ids"
     for entry in layout.inputs[:1]:
         tensors = ", ".join(_zeros(each) for each in words.sessions()[entry.file].get_inputs())
-        placeholder = json.dumps(entry.placeholder, ensure_ascii=False)[1:-1]
         encode = ENCODE.substitute(
-            modality=entry.modality, input=entry.input.name, tensors=tensors, file=entry.file,
-            placeholder=placeholder,
+            modality=one_line(entry.modality, LONGEST), input=json.dumps(entry.input.name),
+            tensors=tensors, file=entry.file, placeholder=json.dumps(entry.placeholder, ensure_ascii=False),
         )  # fmt: skip
         embed = EMBED.substitute(file=EMBEDDING, placeholder=entry.placeholder_id)
         ids = f'embed.run(None, {{"input_ids": {ids}}})[0]'
@@ -184,14 +190,15 @@ def _zeros(value: Any) -> str:
 
 
 def prompt_of(run: GenerationRun, placeholders: Sequence[str]) -> str:
-    """The text of a prompt: items, then a question.
+    """The text of a prompt: the run's system message, if it has one, then items and a question.
 
     Args:
         run: The run.
         placeholders: Of the items.
     """
-    pieces = Skeletons(run.processor.tokenizer).of((USER,), True).pieces
-    content = "\n".join([*placeholders, QUESTION])
+    system, content = run.generation.system, "\n".join([*placeholders, QUESTION])
+    roles, texts = ((SYSTEM, USER), (system, content)) if system else ((USER,), (content,))
+    pieces = Skeletons(run.processor.tokenizer).of(roles, True).pieces
     return "".join(
-        content if isinstance(piece, int) else piece for piece in pieces if not isinstance(piece, Mark)
+        texts[piece] if isinstance(piece, int) else piece for piece in pieces if not isinstance(piece, Mark)
     )

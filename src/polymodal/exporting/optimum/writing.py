@@ -15,6 +15,7 @@ from polymodal.artifact.integrity import identity_of
 from polymodal.data.chat.chat_tokenizer import placeholders_of
 from polymodal.data.readers import ImageReader
 from polymodal.errors import RunError, option
+from polymodal.exporting.decoding_settings import decoding_settings
 from polymodal.exporting.formats import Exported
 from polymodal.exporting.onnx.converting import round_weights
 from polymodal.exporting.optimum.card import card
@@ -24,7 +25,7 @@ from polymodal.exporting.optimum.decoding import ExportedWords
 from polymodal.exporting.optimum.graphs import item_tensors, past_of, takes_positions
 from polymodal.exporting.optimum.layout import FILE, ONNX, ItemEntry, Layout, encoder_files
 from polymodal.models.encoders.adapters import fold_layers
-from polymodal.runs.answering import context_of, decoding
+from polymodal.runs.answering import context_of
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.runtime.manifest import FP32, INT8, SourceRun
 from polymodal.utils.atomic import folder_aside, write_text
@@ -41,7 +42,8 @@ def write(run: GenerationRun, folder: Path, inputs: Sequence[str], *, int8: bool
         int8: Round the weights of the language model's matrix products to 8 bits.
 
     Raises:
-        RunError: If the run cannot be expressed, or its logits differ in fp32.
+        RunError: If the run cannot be expressed, its logits differ in fp32, or its settings of decoding
+            cannot be written.
     """
     if inputs:
         raise RunError(f"{run.folder}: optimum holds all inputs of a run. Leave out {option('inputs')}")
@@ -53,13 +55,12 @@ def write(run: GenerationRun, folder: Path, inputs: Sequence[str], *, int8: bool
     except RunError as error:
         raise RunError(f"{run.folder}: {error}") from None
     with folder_aside(folder, last=FILE) as part:
+        write_settings(run, words, part)
         layout = convert(run, words, layout, part)
         if int8:
             round_weights(part / ONNX / layout.decoder)
         layout.write(part)
-        write_settings(run, words, part)
-        write_whole_sums(part)
-        exported = ExportedWords(part, threads=1)
+        exported = ExportedWords(part, threads=1)  # before there are checksums: it would compute them too
         compared = check_same(run, exported, judge=not int8)
         write_text(part / "README.md", card(run, exported))
         write_whole_sums(part)
@@ -130,7 +131,11 @@ def _inputs(run: GenerationRun) -> list[ItemEntry]:
 
 
 def write_settings(run: GenerationRun, words: PreTrainedModel, folder: Path) -> None:
-    """Write configuration, decoding settings, tokenizer, and the image processor where there is one."""
+    """Write configuration, decoding settings, tokenizer, and the image processor where there is one.
+
+    Raises:
+        RunError: If Transformers refuses to write the decoding settings.
+    """
     config: Any = copy.deepcopy(words.config)
     config.architectures, config._name_or_path = [type(words).__name__], ""
     config.dtype = words.dtype
@@ -140,9 +145,7 @@ def write_settings(run: GenerationRun, words: PreTrainedModel, folder: Path) -> 
     if alone:
         _write_as_llava(run, folder)
         pictures[0].part.save_pretrained(folder)
-    settings: Any = copy.deepcopy(run.model.generation_config)
-    settings._from_model_config = False
-    settings.update(**decoding(run.generation.decoding))
+    settings: Any = decoding_settings(run)
     if isinstance(settings.eos_token_id, int):
         settings.eos_token_id = [settings.eos_token_id]
     settings.save_pretrained(folder)
