@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from polymodal.artifact.run_folder import EXPORT, EXPORTED_WORDS
 from polymodal.errors import RunError
 from polymodal.utils.registry import Registry
 from polymodal.verification.paths import NOT_REPLAYED, PathResult, Replay
@@ -39,8 +40,8 @@ def format_of(path: Path) -> str:
 
 
 FILES = {
-    "onnx": "export.json",
-    "optimum": "optimum.json",
+    "onnx": EXPORT,
+    "optimum": EXPORTED_WORDS,
     "sentence-transformers": "modules.json",
     "llava": "processor_config.json",
 }

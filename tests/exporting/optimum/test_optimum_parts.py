@@ -11,6 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 import polymodal as pm
+from polymodal.artifact.run_folder import EXPORTED_WORDS
 from polymodal.config.generation import DecodingConfig
 from polymodal.errors import RunError
 from polymodal.exporting.decoding_settings import decoding_settings
@@ -28,7 +29,7 @@ from polymodal.exporting.optimum.graphs import (
     past_of,
     takes_positions,
 )
-from polymodal.exporting.optimum.layout import FILE, ItemEntry, Layout, encoder_files
+from polymodal.exporting.optimum.layout import ItemEntry, Layout, encoder_files
 from polymodal.exporting.optimum.writing import write_settings
 from polymodal.runs.answering import reply_batch
 from polymodal.runtime.manifest import InputEntry, SourceRun
@@ -69,8 +70,8 @@ def test_the_language_models_graph_continues_from_keys_and_values(kind):
 @torch.no_grad()
 def test_the_graphs_of_items_and_ids_give_the_models_own_embeddings(run):
     turns = made_turns(run.processor)
-    (_, turn) = turns
-    ids = torch.from_numpy(turn.encoded.ids)[None]
+    batch = reply_batch(run.processor, turns)
+    ids = batch["input_ids"]
     missing = {each["missing"]: run.model.connector(each["name"]).missing for each in run.model.config.inputs}
     (embeds,) = EmbeddingGraph(run.model.get_input_embeddings(), missing)([ids])
     for name, tensors in items_of(run.processor, turns).items():
@@ -78,7 +79,7 @@ def test_the_graphs_of_items_and_ids_give_the_models_own_embeddings(run):
         graph = ItemGraph(run.model.encoder(name), run.model.connector(name), entry)
         vectors, mask = graph([torch.from_numpy(tensors[each.name]) for each in entry.tensors])
         embeds[ids == run.processor.placeholders[name][0]] = vectors[mask]
-    expected = run.model.embed(ids, run.processor.media([turn]))
+    expected = run.model.embed(ids, batch["inputs"])
     torch.testing.assert_close(embeds, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -215,10 +216,10 @@ def test_a_layout_is_read_back_and_a_bad_one_refused(tmp_path):
         ({"format": 9, "polymodal": "9.9"}, "is of polymodal 9.9"),
         ({"past": 3}, "no readable"),
     ):
-        (tmp_path / FILE).write_text(json.dumps(layout.to_dict() | change))
+        (tmp_path / EXPORTED_WORDS).write_text(json.dumps(layout.to_dict() | change))
         with pytest.raises(RunError, match=reason):
             Layout.read(tmp_path)
-    (tmp_path / FILE).unlink()
+    (tmp_path / EXPORTED_WORDS).unlink()
     with pytest.raises(RunError, match="no export to optimum"):
         Layout.read(tmp_path)
 

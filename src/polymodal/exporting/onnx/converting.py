@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx_ir
@@ -118,7 +119,7 @@ def save(
     outputs: Sequence[str] | None = None,
     axes: Mapping[str, Mapping[int, str]] | None = None,
 ) -> None:
-    """Write what was recorded as one file, or as two where its weights exceed 2 GB.
+    """Write what was recorded as one file; weights above 1.5 GiB go to :func:`weights_beside`.
 
     Args:
         program: What was recorded.
@@ -149,13 +150,26 @@ def _name_axes(values: Sequence[onnx_ir.Value], axes: Mapping[str, Mapping[int, 
 
 
 def round_weights(path: Path) -> None:
-    """Write a model again with weights of matrix products in 8 bits; what they meet is rounded too."""
-    rounded = path.with_suffix(".rounded")
-    with quiet_exporters():
-        quantize_dynamic(
-            load_model(path), rounded, op_types_to_quantize=list(ROUNDED), weight_type=QuantType.QInt8
-        )
-    rounded.replace(path)
+    """Write a model again with weights of matrix products in 8 bits; what they meet is rounded too.
+
+    A model whose weights lie in a file of their own has such a file again.
+    """
+    beside = weights_beside(path)
+    with TemporaryDirectory(dir=path.parent) as folder:
+        rounded = Path(folder) / path.name  # the name that the model has for its weights depends on it
+        with quiet_exporters():
+            quantize_dynamic(
+                load_model(path), rounded, op_types_to_quantize=list(ROUNDED), weight_type=QuantType.QInt8,
+                use_external_data_format=beside.is_file(),
+            )  # fmt: skip
+        beside.unlink(missing_ok=True)
+        for written in sorted(Path(folder).iterdir()):
+            written.replace(path.with_name(written.name))
+
+
+def weights_beside(path: Path) -> Path:
+    """The file of the weights of a model that is too large for one file."""
+    return path.with_name(f"{path.name}.data")
 
 
 @contextmanager

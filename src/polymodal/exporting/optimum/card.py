@@ -12,9 +12,10 @@ from huggingface_hub import ModelCardData
 from polymodal.data.chat.messages import SYSTEM, USER
 from polymodal.data.chat.skeletons import Mark, Skeletons
 from polymodal.errors import LONGEST, one_line
+from polymodal.exporting.onnx.converting import weights_beside
 from polymodal.exporting.optimum.comparing import QUESTION
 from polymodal.exporting.optimum.decoding import ExportedWords
-from polymodal.exporting.optimum.layout import EMBEDDING
+from polymodal.exporting.optimum.layout import EMBEDDING, ONNX
 from polymodal.report.model_card import base_models, cell
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.utils.records import JsonObject
@@ -48,7 +49,9 @@ With numpy, onnxruntime and tokenizers, greedily:
 """
 KINDS = {"float": "float32", "double": "float64"}
 """NumPy's types by those of onnxruntime, where they have other names."""
-LOADS = "\n`ORTModelForCausalLM` of `optimum-onnx` loads this folder, and `pipeline` of transformers.js."
+OPTIMUM = "\n`ORTModelForCausalLM` of `optimum-onnx` loads this folder"
+LOADS = (f"{OPTIMUM}, and `pipeline` of transformers.js.", f"{OPTIMUM}.")
+"""Of weights in the graph's file, and in one of their own, for which transformers.js has another name."""
 ITEMS = """## Inputs
 
 Each embedding of an item has its placeholder in the prompt: as many as `mask` is true for that item.
@@ -108,8 +111,9 @@ POSITIONS = '    inputs["position_ids"] = np.arange(length)[None, -taken.shape[1
 def card(run: GenerationRun, words: ExportedWords) -> str:
     """The text of a card."""
     layout = words.layout
+    beside = not layout.inputs and weights_beside(words.folder / ONNX / layout.decoder).is_file()
     data = ModelCardData(
-        library_name="onnx" if layout.inputs else "transformers.js",
+        library_name="onnx" if layout.inputs or beside else "transformers.js",
         pipeline_tag="image-text-to-text" if layout.inputs else "text-generation",
         tags=["onnx", "polymodal"],
         base_model=base_models(run.declaration) or None,
@@ -119,7 +123,7 @@ def card(run: GenerationRun, words: ExportedWords) -> str:
         name=cell(run.folder.resolve().name),
         version=__version__,
         files="\n".join(_row(file, session) for file, session in words.sessions().items()),
-        loading="" if layout.inputs else LOADS,
+        loading="" if layout.inputs else LOADS[beside],
         items=_items(words),
         program=_program(run, words),
     )

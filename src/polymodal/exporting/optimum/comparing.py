@@ -11,13 +11,13 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from polymodal.data.chat.chat_processor import ConversationProcessor, Turn
-from polymodal.data.chat.messages import USER, Media, Message
+from polymodal.data.chat.messages import USER, Media, Message, Part
 from polymodal.errors import RunError
 from polymodal.exporting.onnx.comparing import NEAR, difference
 from polymodal.exporting.onnx.made_rows import CELLS
 from polymodal.exporting.optimum.decoding import ExportedWords
 from polymodal.exporting.optimum.graphs import takes_positions
-from polymodal.runs.answering import reply_batch
+from polymodal.runs.answering import context_of, reply_batch
 from polymodal.runs.generation_run import GenerationRun
 
 QUESTION = "What is it?"
@@ -35,15 +35,56 @@ def items_of(processor: ConversationProcessor, turns: Sequence[Turn]) -> dict[st
     return {name: {key: tensor.numpy() for key, tensor in own.items()} for name, own in dense.items()}
 
 
-def made_turns(processor: ConversationProcessor) -> list[Turn]:
-    """Prompts of two lengths: a question alone, and one after noise for each input and missing items."""
+def made_turns(processor: ConversationProcessor, context: int | None = None) -> list[Turn]:
+    """Prompts of several lengths: a question alone, and per input one after noise and a missing item.
+
+    A prompt for which the context is too short has the item alone. Inputs of a modality that another package
+    adds have missing items only, see :func:`uncompared`.
+
+    Args:
+        processor: Of the run.
+        context: The most tokens of a prompt and :data:`STEPS` of its answer.
+
+    Raises:
+        RunError: If a question, or an item, does not fit.
+    """
     random = np.random.default_rng(0)
-    parts: list[Media | str] = []
+    made: list[list[tuple[Part, ...]]] = [[(QUESTION,)]]
     for name, reader in processor.readers.items():
-        cell = CELLS[reader.modality](reader.main, random) if reader.modality in CELLS else None
-        parts += [Media(name, cell), Media(name, None)]
-    made = [(Message(USER, (QUESTION,)),), (Message(USER, (*parts, QUESTION)),)]
-    return [processor.encode(conversation, reply=True) for conversation in made]
+        items = [Media(name, None)]
+        if reader.modality in CELLS:
+            items.insert(0, Media(name, CELLS[reader.modality](reader.main, random)))
+        made.append([(*items, QUESTION), (items[0],)])
+    if not processor.readers:
+        made.append([(f"{QUESTION} {QUESTION}",), (QUESTION,)])
+    return [_fitting(processor, prompts, context) for prompts in made]
+
+
+def _fitting(
+    processor: ConversationProcessor, prompts: Sequence[tuple[Part, ...]], context: int | None
+) -> Turn:
+    """The first of several prompts that the context has room for.
+
+    Raises:
+        RunError: If none fits.
+    """
+    for parts in prompts:
+        turn = processor.encode((Message(USER, parts),), reply=True)
+        length = len(turn.encoded.ids)
+        if context is None or length + STEPS <= context:
+            return turn
+    shown = f"an item of '{parts[0].input}'" if isinstance(parts[0], Media) else "a question"
+    reason = f"a prompt with {shown} has {length} tokens, and the language model's context {context}"
+    raise RunError(f"{reason}: no room for {STEPS} tokens of an answer. Take one of a longer context")
+
+
+def uncompared(processor: ConversationProcessor) -> list[str]:
+    """A line per input whose encoder :func:`check_same` does not compare."""
+    return [
+        f"not compared: the encoder of '{name}', for no noise of modality '{reader.modality}' is known"
+        for name, reader in processor.readers.items()
+        if reader.modality not in CELLS
+    ]
 
 
 def check_same(run: GenerationRun, words: ExportedWords, *, judge: bool = True) -> str:
@@ -58,9 +99,10 @@ def check_same(run: GenerationRun, words: ExportedWords, *, judge: bool = True) 
         The largest difference, in one line.
 
     Raises:
-        RunError: If the logits differ, or are no numbers, which is refused whether judged or not.
+        RunError: If the logits differ, or are no numbers, which is refused whether judged or not; or if an
+            item does not fit the context.
     """
-    turns = made_turns(run.processor)
+    turns = made_turns(run.processor, context_of(run.model))
     batch = reply_batch(run.processor, turns)
     ids, mask = batch["input_ids"].numpy(), batch["attention_mask"].numpy()
     state = words.begin(ids, mask, items_of(run.processor, turns))

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from polymodal.artifact.run_folder import EXPORTED_WORDS
 from polymodal.errors import RunError
 from polymodal.runtime.manifest import FP32, InputEntry, SourceRun
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonObject, Record
 from polymodal.utils.version import __version__
 
-FILE = "optimum.json"
 FORMAT = 1
 """Of the folder; a later one may hold what this version does not know."""
 ONNX = "onnx"
@@ -105,7 +105,7 @@ class Layout(Record):
     def write(self, folder: Path) -> None:
         """Write it into an export's folder."""
         text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        (folder / FILE).write_text(text, encoding="utf-8")
+        (folder / EXPORTED_WORDS).write_text(text, encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Layout:
@@ -115,28 +115,31 @@ class Layout(Record):
             RunError: If it is no export, of a later version, or damaged.
         """
         try:
-            content = read_json(folder / FILE)
+            content = read_json(folder / EXPORTED_WORDS)
             if content["format"] > FORMAT:
                 newer = f"is of polymodal {content['polymodal']}, and this is {__version__}"
                 raise RunError(f"{folder}: {newer}. Install the newer one, or export again")
             layout = cls.from_dict(content)
         except FileNotFoundError:
             fix = "polymodal export RUN --to optimum -o FOLDER writes one"
-            raise RunError(f"{folder}: no export to optimum (it has no {FILE}). {fix}") from None
+            raise RunError(f"{folder}: no export to optimum (it has no {EXPORTED_WORDS}). {fix}") from None
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = str(error).split("\n")[0] or type(error).__name__
-            raise RunError(f"{folder}: no readable {FILE} ({reason}). Export again") from None
+            raise RunError(f"{folder}: no readable {EXPORTED_WORDS} ({reason}). Export again") from None
         for entry in layout.inputs:
             if os.path.basename(entry.file) != entry.file:
-                raise RunError(f"{folder}: {FILE} names '{entry.file}', outside of {ONNX}/. Do not trust it")
+                raise RunError(
+                    f"{folder}: {EXPORTED_WORDS} names '{entry.file}', outside of {ONNX}/. Do not trust it"
+                )
         return layout
 
 
 def encoder_files(modalities: Sequence[str]) -> list[str]:
     """The file of each input's encoder, by the inputs' modalities, such as ``vision_encoder.onnx``."""
-    names: list[str] = []
-    for number, modality in enumerate(modalities):
-        stem = STEMS.get(modality, modality if modality.isidentifier() else "item")
-        before = modalities[:number].count(modality)
-        names.append(f"{stem}_encoder{f'_{before + 1}' if before else ''}.onnx")
-    return names
+    stems = [STEMS.get(each, each if each.isidentifier() else "item") for each in modalities]
+    known = [stem.casefold() for stem in stems]  # some file systems do not distinguish case
+    before = [known[:number].count(stem) for number, stem in enumerate(known)]
+    return [
+        f"{stem}_encoder{f'_{number + 1}' if number else ''}.onnx"
+        for stem, number in zip(stems, before, strict=True)
+    ]

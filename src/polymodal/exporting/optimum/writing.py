@@ -12,6 +12,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from polymodal.artifact.integrity import identity_of
+from polymodal.artifact.run_folder import EXPORTED_WORDS
 from polymodal.data.chat.chat_tokenizer import placeholders_of
 from polymodal.data.readers import ImageReader
 from polymodal.errors import RunError, option
@@ -19,11 +20,11 @@ from polymodal.exporting.decoding_settings import decoding_settings
 from polymodal.exporting.formats import Exported
 from polymodal.exporting.onnx.converting import round_weights
 from polymodal.exporting.optimum.card import card
-from polymodal.exporting.optimum.comparing import check_same
+from polymodal.exporting.optimum.comparing import check_same, made_turns, uncompared
 from polymodal.exporting.optimum.converting import convert
 from polymodal.exporting.optimum.decoding import ExportedWords
 from polymodal.exporting.optimum.graphs import item_tensors, past_of, takes_positions
-from polymodal.exporting.optimum.layout import FILE, ONNX, ItemEntry, Layout, encoder_files
+from polymodal.exporting.optimum.layout import ONNX, ItemEntry, Layout, encoder_files
 from polymodal.models.encoders.adapters import fold_layers
 from polymodal.runs.answering import context_of
 from polymodal.runs.generation_run import GenerationRun
@@ -52,9 +53,10 @@ def write(run: GenerationRun, folder: Path, inputs: Sequence[str], *, int8: bool
     words = _merged(run)
     try:
         layout = _layout(run, words, int8)
+        made_turns(run.processor, layout.context)  # refused before the conversion if one does not fit
     except RunError as error:
         raise RunError(f"{run.folder}: {error}") from None
-    with folder_aside(folder, last=FILE) as part:
+    with folder_aside(folder, last=EXPORTED_WORDS) as part:
         write_settings(run, words, part)
         layout = convert(run, words, layout, part)
         if int8:
@@ -68,7 +70,9 @@ def write(run: GenerationRun, folder: Path, inputs: Sequence[str], *, int8: bool
     for entry in layout.inputs:
         named[entry.modality].append(entry.input.name)
     by_modality = {modality: ", ".join(names) for modality, names in named.items()} or {"text": "the prompt"}
-    return Exported(folder, by_modality, usage=usage(folder, layout), notes=[compared])
+    return Exported(
+        folder, by_modality, usage=usage(folder, layout), notes=[compared, *uncompared(run.processor)]
+    )
 
 
 def usage(folder: Path, layout: Layout) -> str:
