@@ -27,7 +27,7 @@ BLEND_FILES = (BLEND, "processor_config.json", "run.yaml")
 """Files that the folder of a blend of several models holds; the models lie in folders of their own."""
 
 EXPORT, EXPORTED_WORDS = "export.json", "optimum.json"
-"""By which exports are known: see ``polymodal.runtime.manifest`` and ``polymodal.exporting.optimum.layout``."""
+"""By which exports are known: of ``polymodal.runtime.manifest`` and ``exporting.optimum.layout``."""
 
 
 def needed_files(path: Path) -> tuple[str, ...]:
