@@ -1,6 +1,7 @@
 """An export of a stranger: what leads out of its folder, or was added to it, is refused in a line."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import polymodal as pm
 from polymodal import runtime
 from polymodal.runtime.manifest import Manifest
+from polymodal.runtime.opening import check_files
 from tests.support.command import error
 
 
@@ -38,6 +40,15 @@ def test_files_that_were_added_and_links_are_refused(export, tmp_path):
     (export / "model.onnx").symlink_to(tmp_path / "model.onnx")
     with pytest.raises(pm.RunError, match=r"model\.onnx: is a link out of the export, to /.*Copy the file"):
         runtime.load(export)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_pipes_are_refused_before_anything_is_read(tmp_path, listed):
+    if listed:
+        (tmp_path / "checksums.json").write_text('{"sha256": {"model.onnx": "0"}}')
+    os.mkfifo(tmp_path / "model.onnx")
+    with pytest.raises(pm.RunError, match=r"model\.onnx: is a pipe or a device, expected a file"):
+        check_files(tmp_path)
 
 
 def test_links_of_the_cache_of_the_hub_are_followed(export, tmp_path):

@@ -21,7 +21,7 @@ from huggingface_hub import constants
 from polymodal.data.readers import READERS, TextReader
 from polymodal.errors import RunError
 from polymodal.utils.atomic import write_text
-from polymodal.utils.checksums import CHECKSUMS, check_sums, digest_of
+from polymodal.utils.checksums import CHECKSUMS, check_sums, digest_of, refuse_pipes
 from polymodal.utils.json_files import read_json
 from polymodal.utils.tokenizer_files import check_tokenizer
 
@@ -95,9 +95,7 @@ def check_kinds(folder: Path) -> None:
     Raises:
         RunError: Naming the first.
     """
-    for path in _loaded(folder):
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise RunError(f"{path}: is a pipe or a device, expected a file. Do not trust this folder")
+    refuse_pipes(_loaded(folder))
 
 
 def _content(path: Path) -> Any:

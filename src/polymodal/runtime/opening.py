@@ -9,7 +9,7 @@ from polymodal.errors import ConfigError, RunError
 from polymodal.runtime.exported_run import ExportedRun
 from polymodal.runtime.manifest import FILE, Manifest
 from polymodal.runtime.onnx_run import OnnxRun
-from polymodal.utils.checksums import CHECKSUMS, check_sums
+from polymodal.utils.checksums import CHECKSUMS, check_sums, refuse_pipes
 from polymodal.utils.json_files import read_json
 
 
@@ -35,19 +35,23 @@ def open_export(folder: str | os.PathLike[str], *, threads: int | None = None) -
 
 
 def check_files(folder: Path) -> None:
-    """Check an export, which may be a stranger's: no links out of it, no file that its checksums do not have.
+    """Check an export, which may be a stranger's.
+
+    It has no pipes, no links out of it, and no file that its checksums do not have.
 
     The blobs of the hub's cache, where an export may have been downloaded to, are not outside.
 
     Raises:
         RunError: Naming the file.
     """
+    paths = sorted(folder.rglob("*"))
+    refuse_pipes(paths)
     check_sums(folder)
     sums = folder / CHECKSUMS
     listed = read_json(sums)["sha256"] if sums.is_file() else None
     whole = folder.resolve()
     inside = [whole, *([whole.parent.parent / "blobs"] if whole.parent.name == "snapshots" else [])]
-    for path in sorted(folder.rglob("*")):
+    for path in paths:
         if path.is_symlink() and not any(path.resolve().is_relative_to(root) for root in inside):
             raise RunError(f"{path}: is a link out of the export, to {os.readlink(path)}. Copy the file")
         name = path.relative_to(folder).as_posix()

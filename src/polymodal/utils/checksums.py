@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from polymodal.errors import RunError
@@ -40,6 +41,17 @@ def check_sums(folder: Path) -> None:
         if digest_of(file) != expected:
             fix = f"Copy the run again, or delete {CHECKSUMS} if you changed the file yourself"
             raise RunError(f"{folder}: {name} is not as it was written (its SHA-256 differs). {fix}")
+
+
+def refuse_pipes(paths: Iterable[Path]) -> None:
+    """Refuse pipes and devices: reading one may block forever.
+
+    Raises:
+        RunError: Naming the first.
+    """
+    for path in paths:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise RunError(f"{path}: is a pipe or a device, expected a file. Do not trust this folder")
 
 
 def write_whole_sums(folder: Path) -> None:

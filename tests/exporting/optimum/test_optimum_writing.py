@@ -11,7 +11,7 @@ import polymodal as pm
 from polymodal.data.chat.chat_tokenizer import train_language_tokenizer
 from polymodal.exporting.optimum.decoding import ExportedWords
 from polymodal.runs.answering import answer_turns
-from polymodal.verification.optimum_path import answered
+from polymodal.verification.optimum_path import answered, read_settings
 from tests.support.command import polymodal
 from tests.support.llava_runs import SMALL, TALKS, language_model, save_tower
 from tests.support.tables import house_rows, write_table
@@ -60,8 +60,9 @@ def test_text_alone_is_one_file_that_answers_as_the_run(texts, questions):
     assert {path.name for path in folder.iterdir()} == FILES
     assert [path.name for path in (folder / "onnx").iterdir()] == ["model.onnx"]
     turns = encoded(run, [[{"role": "user", "content": question}] for question in questions])
-    settings = json.loads((folder / "generation_config.json").read_text())
-    assert answered(run.processor, ExportedWords(folder), turns, settings) == the_runs_own(run, turns)
+    assert answered(run.processor, ExportedWords(folder), turns, read_settings(folder)) == the_runs_own(
+        run, turns
+    )
 
 
 def test_its_card_holds_a_program_that_answers(texts, capsys):
@@ -108,8 +109,7 @@ def test_kept_rows_are_answered_alike(houses):
 def test_pictures_and_texts_of_several_lengths_are_answered_alike(houses, talks):
     run = pm.load(houses / "run")
     turns = encoded(run, talks)
-    settings = json.loads((houses / "out/generation_config.json").read_text())
-    found = answered(run.processor, ExportedWords(houses / "out"), turns, settings)
+    found = answered(run.processor, ExportedWords(houses / "out"), turns, read_settings(houses / "out"))
     assert found == the_runs_own(run, turns)
 
 

@@ -8,8 +8,18 @@ from pathlib import Path
 import numpy as np
 from onnxruntime import InferenceSession, SessionOptions
 
-from polymodal.errors import RunError
-from polymodal.exporting.optimum.layout import EMBEDDING, IDS, LOGITS, MASK, ONNX, POSITIONS, Layout
+from polymodal.errors import RunError, one_line
+from polymodal.exporting.optimum.layout import (
+    EMBEDDING,
+    FILE,
+    IDS,
+    LOGITS,
+    MASK,
+    ONNX,
+    POSITIONS,
+    ItemEntry,
+    Layout,
+)
 from polymodal.runtime.opening import check_files
 
 Items = Mapping[str, Mapping[str, np.ndarray]]
@@ -30,6 +40,7 @@ class ExportedWords:
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         self.folder, self.layout = folder, Layout.read(folder)
         check_files(folder)
+        check_sizes(folder, self.layout)
         self._options = SessionOptions()
         self._options.log_severity_level = 3  # errors
         self._options.intra_op_num_threads = threads or 0
@@ -42,8 +53,21 @@ class ExportedWords:
         try:
             return InferenceSession(path, self._options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises classes of its own, one per reason
-            reason = str(error).strip().splitlines()[0]
-            raise RunError(f"{path}: cannot be read ({reason}). Export again") from None
+            raise RunError(f"{path}: cannot be read ({_reason(error)}). Export again") from None
+
+    def _run(
+        self, file: str, session: InferenceSession, taken: Mapping[str, np.ndarray], gives: list[str] | None
+    ) -> list[np.ndarray]:
+        """What a graph gives.
+
+        Raises:
+            RunError: If it cannot compute.
+        """
+        try:
+            return [np.asarray(each) for each in session.run(gives, dict(taken))]
+        except Exception as error:  # onnxruntime raises classes of its own, one per reason
+            path = self.folder / ONNX / file
+            raise RunError(f"{path}: does not compute ({_reason(error)}). Export again") from None
 
     def sessions(self) -> dict[str, InferenceSession]:
         """The graphs by file in ``onnx/``, in the order in which they are used."""
@@ -77,28 +101,57 @@ class ExportedWords:
         """
         if self._embedding is None:
             return ids
-        (embeds,) = self._embedding.run(None, {IDS: ids})
+        (embeds,) = self._run(EMBEDDING, self._embedding, {IDS: ids}, None)
         embeds = np.array(embeds)
         for entry in self.layout.inputs:
             indices = ids == entry.placeholder_id
-            vectors = self._vectors(entry.input.name, items, embeds.shape[-1])
+            vectors = self._vectors(entry, items, embeds.shape[-1])
             if len(vectors) != indices.sum():
                 reason = f"{indices.sum()} placeholders, and its items give {len(vectors)} vectors"
                 raise ValueError(f"'{entry.input.name}' has {reason}")
             embeds[indices] = vectors
         return embeds
 
-    def _vectors(self, name: str, items: Items, width: int) -> np.ndarray:
+    def _vectors(self, entry: ItemEntry, items: Items, width: int) -> np.ndarray:
         """The concatenated embeddings ``(n, width)`` of an input's items."""
+        name = entry.input.name
         if name not in items:
             return np.zeros((0, width), np.float32)
-        vectors, mask = self._encoders[name].run(None, dict(items[name]))
-        return np.asarray(vectors)[np.asarray(mask)]
+        vectors, mask = self._run(entry.file, self._encoders[name], items[name], None)
+        return vectors[mask]
 
     def run_decoder(self, taken: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What the language model gives, by name."""
+        """What the language model gives, by name.
+
+        Raises:
+            RunError: If its graph cannot compute.
+        """
         gives = self.layout.gives
-        return dict(zip(gives, self._decoder.run(gives, dict(taken)), strict=True))
+        return dict(zip(gives, self._run(self.layout.decoder, self._decoder, taken, gives), strict=True))
+
+
+def check_sizes(folder: Path, layout: Layout) -> None:
+    """Check the sizes of an export, which may be a stranger's.
+
+    Raises:
+        RunError: If they are no sizes.
+    """
+    whole = all(
+        isinstance(pair, list) and len(pair) == 2 and all(map(_is_size, pair)) for pair in layout.past
+    )
+    if not whole or len(layout.past) % 2:
+        expected = "heads and width of the keys and of the values of each layer"
+        raise RunError(f"{folder}: 'past' of {FILE} is no list of sizes, expected {expected}. Export again")
+    if layout.context is not None and not _is_size(layout.context):
+        raise RunError(f"{folder}: 'context' of {FILE} is no number of tokens. Export again")
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _reason(error: Exception) -> str:
+    return one_line((str(error).strip().splitlines() or [type(error).__name__])[0], 300)
 
 
 class Decoding:
