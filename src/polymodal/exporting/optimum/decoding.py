@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from onnxruntime import InferenceSession, SessionOptions
 
+from polymodal.artifact.run_folder import EXPORTED_WORDS
 from polymodal.errors import RunError, one_line
 from polymodal.exporting.optimum.layout import (
     EMBEDDING,
-    FILE,
     IDS,
     LOGITS,
     MASK,
@@ -141,9 +141,11 @@ def check_sizes(folder: Path, layout: Layout) -> None:
     )
     if not whole or len(layout.past) % 2:
         expected = "heads and width of the keys and of the values of each layer"
-        raise RunError(f"{folder}: 'past' of {FILE} is no list of sizes, expected {expected}. Export again")
+        raise RunError(
+            f"{folder}: 'past' of {EXPORTED_WORDS} is no list of sizes, expected {expected}. Export again"
+        )
     if layout.context is not None and not _is_size(layout.context):
-        raise RunError(f"{folder}: 'context' of {FILE} is no number of tokens. Export again")
+        raise RunError(f"{folder}: 'context' of {EXPORTED_WORDS} is no number of tokens. Export again")
 
 
 def _is_size(value: object) -> bool:
