@@ -31,7 +31,7 @@ def decoding_settings(run: GenerationRun) -> GenerationConfig:
     settings: Any = copy.deepcopy(run.model.generation_config)
     settings._from_model_config = False
     settings.update(**decoding(run.generation.decoding))
-    unused = () if settings.do_sample else OF_SAMPLING
+    unused: tuple[str, ...] = () if settings.do_sample else OF_SAMPLING
     unused += OF_BEAMS if (settings.num_beams or 1) == 1 else ()
     unused += () if settings.return_dict_in_generate else OF_OUTPUTS
     for name in unused:

@@ -170,22 +170,22 @@ def test_settings_that_cannot_be_written_are_refused_before_a_conversion(tmp_pat
 class Shown:
     """An export of graphs that take and give nothing."""
 
-    def __init__(self, *entries):
-        self.folder, self.layout = None, layout_of(language_model("qwen3", 60), inputs=list(entries))
+    def __init__(self, folder, *entries):
+        self.folder, self.layout = folder, layout_of(language_model("qwen3", 60), inputs=list(entries))
 
     def sessions(self):
         session = SimpleNamespace(get_inputs=list, get_outputs=list)
         return {entry.file: session for entry in self.layout.inputs} | {self.layout.decoder: session}
 
 
-def test_names_in_a_card_are_no_code(run):
+def test_names_in_a_card_are_no_code(run, tmp_path):
     name = "photo'\nimport os; os.abort()\n#\"|`"
     entry = ItemEntry(
         input=InputEntry(name=name, tensors=[]), modality="image\nos.abort()", file="vision_encoder.onnx",
         features="features", placeholder=f"<|{name}|>", placeholder_id=1, missing=f"<|no {name}|>",
         missing_id=2, settings={"a|`": 1},
     )  # fmt: skip
-    text = card(run, Shown(entry))
+    text = card(run, Shown(tmp_path, entry))
     assert not [line for line in text.splitlines() if line.startswith(("import os;", "os.abort"))]
     (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
     calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)}
@@ -195,6 +195,17 @@ def test_names_in_a_card_are_no_code(run):
         line for line in text.splitlines() if "vision_encoder" in line and "photo" in line and "|" in line[:1]
     ]
     assert len(re.findall(r"(?<!\\)\|", row)) == 6
+
+
+def test_a_card_claims_transformers_js_for_weights_in_one_file_alone(tmp_path):
+    run = make_talking_run(tmp_path / "run", kinds=[])
+    (tmp_path / "onnx").mkdir()
+    text = card(run, Shown(tmp_path))
+    assert "and `pipeline` of transformers.js" in text and "library_name: transformers.js" in text
+    (tmp_path / "onnx/model.onnx.data").write_bytes(b"")
+    text = card(run, Shown(tmp_path))
+    assert "`ORTModelForCausalLM` of `optimum-onnx` loads this folder." in text
+    assert "pipeline` of" not in text and "library_name: onnx" in text
 
 
 @pytest.mark.parametrize("system", [None, "Be brief."])
