@@ -17,8 +17,6 @@ from tests.support.llava_runs import SMALL, TALKS, language_model, save_tower
 from tests.support.tables import house_rows, write_table
 from tests.support.talking_runs import make_talking_run
 
-pytestmark = pytest.mark.slow
-
 SETTINGS = [
     "train.epochs=2", "train.batch_size=8", "train.patience=0", "train.learning_rate=1e-2",
     "generation.vocabulary=300", "stages.instruct.lora={rank: 2}", "inputs.photo.freeze=true",
@@ -47,7 +45,7 @@ def program_of(folder):
 def texts(tmp_path_factory):
     """A run that reads text alone, and its export."""
     folder = tmp_path_factory.mktemp("texts")
-    run = make_talking_run(folder / "run", kinds=())
+    run = make_talking_run(folder / "run", kinds=(), num_hidden_layers=1)
     pm.export(run, to="optimum", output=folder / "out")
     return run, folder / "out"
 
@@ -98,6 +96,7 @@ def houses(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_kept_rows_are_answered_alike(houses):
     result = polymodal("verify", "run", "--paths", "exports", "--export", "out", "--json", folder=houses)
     assert result.status == 0, result.err
@@ -105,6 +104,7 @@ def test_kept_rows_are_answered_alike(houses):
     assert found["verdict"] == "equal" and found["rows"] == result.json["samples"] > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("talks", [TALKS[:1], TALKS[1:], TALKS], ids=["one", "two", "three"])
 def test_pictures_and_texts_of_several_lengths_are_answered_alike(houses, talks):
     run = pm.load(houses / "run")
@@ -113,6 +113,7 @@ def test_pictures_and_texts_of_several_lengths_are_answered_alike(houses, talks)
     assert found == the_runs_own(run, turns)
 
 
+@pytest.mark.slow
 def test_the_files_are_those_that_transformers_js_reads_of_llava(houses):
     folder = houses / "out"
     assert {path.name for path in folder.iterdir()} == FILES | {"preprocessor_config.json"}
@@ -126,6 +127,7 @@ def test_the_files_are_those_that_transformers_js_reads_of_llava(houses):
     assert str(houses) not in "".join(path.read_text() for path in folder.glob("*.json"))
 
 
+@pytest.mark.slow
 def test_the_program_of_its_card_answers_about_a_picture(houses, capsys):
     run, folder = pm.load(houses / "run"), houses / "out"
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
