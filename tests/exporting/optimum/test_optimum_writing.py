@@ -15,7 +15,6 @@ from polymodal.verification.optimum_path import answered, read_settings
 from tests.support.command import polymodal
 from tests.support.llava_runs import SMALL, TALKS, language_model, save_tower
 from tests.support.tables import house_rows, write_table
-from tests.support.talking_runs import make_talking_run
 
 SETTINGS = [
     "train.epochs=2", "train.batch_size=8", "train.patience=0", "train.learning_rate=1e-2",
@@ -41,11 +40,23 @@ def program_of(folder):
     return code.replace("this folder", str(folder))
 
 
+def save_words(folder, layers):
+    """Write a language model of so many layers with its tokenizer; the setting that names it."""
+    words = train_language_tokenizer(
+        ["bright balcony lift garden flat house quiet street third floor"] * 3, 300
+    )
+    language_model("llama", len(words), **SMALL | {"num_hidden_layers": layers}).save_pretrained(folder)
+    words.save_pretrained(folder)
+    return f"generation.language_model={folder}"
+
+
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
-    """A run that reads text alone, and its export."""
+    """A fitted run that reads text alone, and its export."""
     folder = tmp_path_factory.mktemp("texts")
-    run = make_talking_run(folder / "run", kinds=(), num_hidden_layers=1)
+    table = write_table(folder / "houses.csv", house_rows(folder, 16))
+    own = ["train.epochs=1", "train.batch_size=8", "train.patience=0", save_words(folder / "llama", layers=1)]
+    run = pm.fit(table, prompt="{note}", answer="{kind}", output=folder / "run", settings=own)
     pm.export(run, to="optimum", output=folder / "out")
     return run, folder / "out"
 
@@ -61,6 +72,14 @@ def test_text_alone_is_one_file_that_answers_as_the_run(texts, questions):
     assert answered(run.processor, ExportedWords(folder), turns, read_settings(folder)) == the_runs_own(
         run, turns
     )
+
+
+def test_kept_rows_of_text_alone_are_answered_alike(texts):
+    folder = texts[1].parent
+    result = polymodal("verify", "run", "--paths", "exports", "--export", "out", "--json", folder=folder)
+    assert result.status == 0, result.err
+    (found,) = [each for each in result.json["paths"] if each["path"] == "export out"]
+    assert found["verdict"] == "equal" and found["rows"] == result.json["samples"] > 1
 
 
 def test_its_card_holds_a_program_that_answers(texts, capsys):
@@ -82,13 +101,8 @@ def houses(tmp_path_factory):
     """A fitted run about pictures read by SigLIP, with adapters in Llama, and its export by the command."""
     folder = tmp_path_factory.mktemp("houses")
     table = write_table(folder / "houses.csv", house_rows(folder, 24))
-    words = train_language_tokenizer(
-        ["bright balcony lift garden flat house quiet street third floor"] * 3, 300
-    )
-    language_model("llama", len(words), **SMALL).save_pretrained(folder / "llama")
-    words.save_pretrained(folder / "llama")
     tower = f"inputs.photo.encoder={save_tower(folder / 'siglip', 'siglip')}"
-    own = [*SETTINGS, tower, f"generation.language_model={folder / 'llama'}"]
+    own = [*SETTINGS, tower, save_words(folder / "llama", layers=2)]
     pm.fit(table, prompt="Look: {photo} {note}", answer="{kind}", output=folder / "run", settings=own)
     result = polymodal("export", "run", "--to", "optimum", "-o", "out", "--json", folder=folder)
     assert result.status == 0, result.err
