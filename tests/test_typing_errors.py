@@ -28,7 +28,7 @@ COMMANDS = [
     ([*FIT, "--set", "train.candidates=[plane]"], "Did you mean 'plain'?"),
     ([*FIT, "--sample-weight", "aera"], "Did you mean 'area'?"),
     ([*FIT, "--time-limit", "10 minuts"], "such as 90s, 10m or 1h30m"),
-    ([*FIT, "--precision", "fp8"], "'fp32', 'bf16', 'fp16'"),
+    ([*FIT, "--precision", "fp8"], "There are: fp32, bf16, fp16"),
     ([*FIT, "--folds", "1"], "greater than or equal to 2"),
     ([*FIT, "--from", "runs/house"], "runs/house: no such run folder"),
     ([*FIT, "--encoding", "utf9"], "such as cp1252"),
