@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from polymodal.answers import DECODERS, decoder_of_state
 from polymodal.answers.base import SavedDecoder
@@ -14,6 +15,8 @@ from polymodal.errors import RunError
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonObject, JsonValue, Record
 from polymodal.utils.version import __version__
+
+T = TypeVar("T")
 
 FILE, MODEL = "export.json", "model.onnx"
 FORMAT = 1
@@ -116,18 +119,7 @@ class Manifest(Record):
         Raises:
             RunError: If it is no export, of a later version, or damaged.
         """
-        try:
-            content = read_json(folder / FILE)
-            if content["format"] > FORMAT:
-                newer = f"is of polymodal {content['polymodal']}, and this is {__version__}"
-                raise RunError(f"{folder}: {newer}. Install the newer one, or export again")
-            manifest = cls.from_dict(content)
-        except FileNotFoundError:
-            fix = "polymodal export RUN --to onnx -o FOLDER writes one"
-            raise RunError(f"{folder}: no export to ONNX (it has no {FILE}). {fix}") from None
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            reason = str(error).split("\n")[0] or type(error).__name__
-            raise RunError(f"{folder}: no readable {FILE} ({reason}). Export again") from None
+        manifest = read_description(folder, FILE, FORMAT, cls.from_dict, "ONNX")
         for name in (*manifest.candidates, *manifest.tokenizers):
             if os.path.isabs(name) or ".." in Path(name).parts:
                 raise RunError(f"{folder}: {FILE} names '{name}', outside of the export. Do not trust it")
@@ -149,3 +141,30 @@ class Manifest(Record):
 def is_saved(state: Mapping[str, JsonValue]) -> bool:
     """Whether a decoder's state is of a task that is read back without torch."""
     return str(state.get("task")) in DECODERS
+
+
+def read_description(folder: Path, file: str, newest: int, make: Callable[[JsonObject], T], shown: str) -> T:
+    """What a file of an export describes.
+
+    Args:
+        folder: Of the export.
+        file: Its name in the folder.
+        newest: The latest format that this version reads.
+        make: Makes the description of the file's content.
+        shown: The name of the export's format in messages; in lower case that of ``--to``.
+
+    Raises:
+        RunError: If it is no such export, of a later version, or damaged.
+    """
+    try:
+        content = read_json(folder / file)
+        if content["format"] > newest:
+            newer = f"is of polymodal {content['polymodal']}, and this is {__version__}"
+            raise RunError(f"{folder}: {newer}. Install the newer one, or export again")
+        return make(content)
+    except FileNotFoundError:
+        fix = f"polymodal export RUN --to {shown.lower()} -o FOLDER writes one"
+        raise RunError(f"{folder}: no export to {shown} (it has no {file}). {fix}") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise RunError(f"{folder}: no readable {file} ({reason}). Export again") from None

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from polymodal.artifact.run_folder import EXPORTED_WORDS
 from polymodal.errors import RunError
-from polymodal.runtime.manifest import FP32, InputEntry, SourceRun
-from polymodal.utils.json_files import read_json
+from polymodal.runtime.manifest import FP32, InputEntry, SourceRun, read_description
 from polymodal.utils.records import JsonObject, Record
 from polymodal.utils.version import __version__
 
@@ -114,18 +113,7 @@ class Layout(Record):
         Raises:
             RunError: If it is no export, of a later version, or damaged.
         """
-        try:
-            content = read_json(folder / EXPORTED_WORDS)
-            if content["format"] > FORMAT:
-                newer = f"is of polymodal {content['polymodal']}, and this is {__version__}"
-                raise RunError(f"{folder}: {newer}. Install the newer one, or export again")
-            layout = cls.from_dict(content)
-        except FileNotFoundError:
-            fix = "polymodal export RUN --to optimum -o FOLDER writes one"
-            raise RunError(f"{folder}: no export to optimum (it has no {EXPORTED_WORDS}). {fix}") from None
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            reason = str(error).split("\n")[0] or type(error).__name__
-            raise RunError(f"{folder}: no readable {EXPORTED_WORDS} ({reason}). Export again") from None
+        layout = read_description(folder, EXPORTED_WORDS, FORMAT, cls.from_dict, "optimum")
         for entry in layout.inputs:
             if os.path.basename(entry.file) != entry.file:
                 raise RunError(
