@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from polymodal.search.querying import Asked
     from polymodal.training.portfolio_results import Portfolio, Standing
     from polymodal.utils.atomic import require_folder
+    from polymodal.utils.cancelling import Cancelled, until_cancelled
     from polymodal.utils.deadline import Deadline, read_limit
     from polymodal.utils.distributed import is_main as is_main_process
     from polymodal.utils.distributed import stop as stop_processes
@@ -188,6 +189,7 @@ _HOMES = {
     "polymodal.search.querying": "Asked",
     "polymodal.training.portfolio_results": "Portfolio Standing",
     "polymodal.utils.atomic": "require_folder",
+    "polymodal.utils.cancelling": "Cancelled until_cancelled",
     "polymodal.utils.deadline": "Deadline read_limit",
     "polymodal.utils.distributed": "is_main_process:is_main stop_processes:stop",
     "polymodal.utils.hub_files": "go_offline",
@@ -206,7 +208,8 @@ _HOME_OF = {
     for name in names.split()
 }
 __all__ = [
-    "Asked", "Capability", "CheckReport", "ConfigError", "DataError", "Deadline", "DemoResult", "DiskStore",
+    "Asked", "Cancelled", "Capability", "CheckReport", "ConfigError", "DataError", "Deadline", "DemoResult",
+    "DiskStore",
     "EXPORT_FILE", "EncoderStatus", "Explanation", "Explanations", "ExportedRun", "FEWEST_GROUPS", "FULL",
     "Findings", "Fits", "Hit", "Index", "Indexed", "InputWarning", "JsonObject", "JsonValue", "KINDS", "Kind",
     "LONGEST", "LanguageRun", "Media", "MediaAccess", "MediaLimits", "NAMES", "NONE", "NOWHERE", "PathResult",
@@ -227,8 +230,8 @@ __all__ = [
     "raise_terminated", "read_limit", "read_manifest", "read_row", "read_samples", "read_table", "recognise",
     "require_folder", "require_folder_of_run", "require_loadable", "require_ray", "require_run", "row_shares",
     "rows_as_json", "rows_at_once", "run_demo", "span", "spoken_answer", "spoken_confidence", "spoken_share",
-    "stop_processes", "summary", "terminal_text", "text_tokens", "trained_on", "unit", "use_threads",
-    "usual_tokens", "verify", "write_explanations", "write_houses", "write_parts",
+    "stop_processes", "summary", "terminal_text", "text_tokens", "trained_on", "unit", "until_cancelled",
+    "use_threads", "usual_tokens", "verify", "write_explanations", "write_houses", "write_parts",
 ]  # fmt: skip
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from polymodal.serving.batching import Batcher, QueueFull, Stopped
+from polymodal.utils.cancelling import stop_if_cancelled
 
 
 class Model:
@@ -89,6 +91,32 @@ def test_a_cancelled_caller_is_not_computed_and_wedges_nothing(model):
 
     assert run(model, scenario) == ([6], [8])
     assert model.batches == [[1], [3], [4]]
+
+
+def test_a_batch_that_nobody_waits_for_ends_at_its_next_step():
+    stepped, ended = threading.Event(), threading.Event()
+
+    def compute(items):
+        if items[0] != "slow":
+            return items
+        try:
+            while True:
+                stepped.set()
+                stop_if_cancelled()
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    async def scenario(batcher):
+        first, second = (asyncio.create_task(batcher.submit(["slow"])) for _ in range(2))
+        await asyncio.to_thread(stepped.wait, 10)
+        first.cancel()
+        await asyncio.sleep(0.05)
+        assert not ended.is_set()
+        second.cancel()
+        return await batcher.submit([4])
+
+    assert run(compute, scenario) == [4] and ended.is_set()
 
 
 def test_a_request_that_fails_fails_alone(model):

@@ -13,6 +13,7 @@ from polymodal.answers.plain_answers import ArrayAnswers, PlainAnswers, Weights,
 from polymodal.data.readers.joint_reader import JointReader
 from polymodal.data.row_processor import Row, RowProcessor, items_of
 from polymodal.plain.blocks import Blocks
+from polymodal.utils.cancelling import stop_if_cancelled
 
 if TYPE_CHECKING:
     from polymodal.data.row_dataset import RowDataset
@@ -95,6 +96,7 @@ class PlainBlend:
         """The blended answers by target, from each candidate's features of the rows."""
         answers: ArrayAnswers = {name: {} for name in self.decoders}
         for key, member in self.members.items():
+            stop_if_cancelled()
             for target, each in member.answers(features[key]).items():
                 answers[target] |= each
         logits = {

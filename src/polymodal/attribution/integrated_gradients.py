@@ -23,6 +23,7 @@ from polymodal.attribution.explained_answers import value_of
 from polymodal.models.encoders import Encoder
 from polymodal.models.heads import Head
 from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.utils.cancelling import stop_if_cancelled
 
 STEPS, MOST_STEPS = 16, 1024
 """Points of the Gauss–Legendre quadrature on a segment of the path, and the most on all segments."""
@@ -88,6 +89,7 @@ class RowPath:
 
     def logits(self, head: Head, *points: Tensor) -> Tensor:
         """Logits ``(steps, outputs)`` at ``points``, one ``(steps, items, …)`` per inlet."""
+        stop_if_cancelled()
         base, steps = self.model.model, len(points[0]) if points else 1
         sequences = {}
         for name, values in self.inputs.items():

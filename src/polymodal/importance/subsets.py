@@ -15,6 +15,7 @@ from polymodal.data.row_dataset import RowDataset
 from polymodal.models.blend import BlendedModel
 from polymodal.models.inference import move
 from polymodal.models.predictor import EmbeddedCells, Predictor
+from polymodal.utils.cancelling import stop_if_cancelled
 from polymodal.utils.deadline import NO_LIMIT, Deadline, in_time
 from polymodal.utils.device import computing_in
 from polymodal.utils.out_of_memory import RowsAtOnce
@@ -187,6 +188,7 @@ def _joined(parts: Iterable[EmbeddedRows]) -> EmbeddedRows:
 
 def _embedded(model: Predictor, rows: RowDataset, indices: Sequence[int], precision: str) -> EmbeddedRows:
     """Some rows through the encoders and the embedding."""
+    stop_if_cancelled()
     batch = Collator(rows.processor)(rows.__getitems__(indices))
     with torch.inference_mode(), computing_in(model.device, precision):
         index = batch["index"].to(model.device)
@@ -199,6 +201,7 @@ def _embedded(model: Predictor, rows: RowDataset, indices: Sequence[int], precis
 @torch.inference_mode()
 def logits_of(model: Predictor, embedded: Embedded, precision: str = "fp32") -> dict[str, Tensor]:
     """The logits of every head for embedded rows, in main memory."""
+    stop_if_cancelled()
     with computing_in(model.device, precision):
         return {name: logits.float().cpu() for name, logits in model.predict_embedded(embedded).items()}
 

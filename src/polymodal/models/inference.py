@@ -19,6 +19,7 @@ from polymodal.data.row_processor import Row
 from polymodal.errors import Problem
 from polymodal.models.outputs import PolymodalOutput
 from polymodal.models.predictor import Predictor
+from polymodal.utils.cancelling import stop_if_cancelled
 from polymodal.utils.device import computing_in
 from polymodal.utils.out_of_memory import RowsAtOnce
 
@@ -105,6 +106,7 @@ def answer_read(
 
 def run_model(model: Predictor, batch: Mapping[str, Any], precision: str = "fp32") -> PolymodalOutput:
     """The output of ``model`` for one of the processor's batches, in main memory."""
+    stop_if_cancelled()
     with torch.inference_mode(), computing_in(model.device, precision):
         output = model(batch["index"].to(model.device), move(batch["inputs"], model.device))
     return move(output, "cpu")

@@ -10,6 +10,7 @@ from polymodal.plain.blocks import Blocks
 from polymodal.plain.features import Piece
 from polymodal.plain.learners.contributions import BlockShare, Contributions
 from polymodal.plain.model import PlainModel
+from polymodal.utils.cancelling import stop_if_cancelled
 
 WHOLE = "the input as a whole"
 """What an input adds beside its columns: by its presence, and by directions in which columns cancel out."""
@@ -31,7 +32,11 @@ def contributions_of(
     """
     members = model.members.get(target, {})
     known = [name for name in learners if name in members and members[name].learner.method]
-    return {name: members[name].learner.contributions(blocks, output) for name in known}
+    result = {}
+    for name in known:
+        stop_if_cancelled()
+        result[name] = members[name].learner.contributions(blocks, output)
+    return result
 
 
 def input_shares(model: PlainModel, name: str, found: Contributions) -> dict[str, BlockShare]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import ValidationError
-from transformers import GenerationConfig, GenerationMixin
+from transformers import GenerationConfig, GenerationMixin, StoppingCriteria, StoppingCriteriaList
 
 from polymodal.config import DecodingConfig
 from polymodal.data.chat.chat_processor import ConversationProcessor, Turn
@@ -21,6 +21,7 @@ from polymodal.models.inference import move
 from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
 from polymodal.training.language.conversation_collator import padded
 from polymodal.training.language.conversation_rows import ConversationRows
+from polymodal.utils.cancelling import is_cancellable, stop_if_cancelled
 from polymodal.utils.device import computing_in
 from polymodal.utils.out_of_memory import RowsAtOnce, is_out_of_memory
 from polymodal.utils.progress import progress
@@ -100,6 +101,14 @@ def within_context(
     return {**options, "max_new_tokens": context - tokens}
 
 
+class _UntilCancelled(StoppingCriteria):
+    """Ends an answer that nobody waits for any more, see :mod:`polymodal.utils.cancelling`."""
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        stop_if_cancelled()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+
 def answer_turns(
     model: PolymodalForConditionalGeneration,
     processor: ConversationProcessor,
@@ -110,6 +119,10 @@ def answer_turns(
     """Generate the answers to several conversations in one batch."""
     batch = reply_batch(processor, turns)
     chosen = within_context(model, options, batch["input_ids"].shape[1])
+    if is_cancellable():
+        chosen["stopping_criteria"] = StoppingCriteriaList(
+            [*chosen.get("stopping_criteria", ()), _UntilCancelled()]
+        )
     with torch.inference_mode(), computing_in(model.device, precision), generating(model):
         made = model.generate(**move(batch, model.device), **chosen)
         if len(made) != len(turns):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
+
+from polymodal.api import Cancelled, until_cancelled
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
@@ -55,6 +59,8 @@ class Batcher(Generic[I, O]):
         self.most_items, self.most_waiting, self.on_batch = most_items, most_waiting, on_batch
         self._queue: deque[_Waiting[I, O]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._computed: list[_Waiting[I, O]] = []
+        self._unawaited = threading.Event()
         self._waiting = 0
         self._stopped = False
 
@@ -64,7 +70,10 @@ class Batcher(Generic[I, O]):
         return self._waiting
 
     async def submit(self, items: Sequence[I]) -> list[O]:
-        """The results of ``items``, in their order. If the caller is cancelled, they are not computed.
+        """The results of ``items``, in their order.
+
+        If the caller is cancelled, they are not computed; a batch that nobody waits for any more ends at its
+        next step.
 
         Args:
             items: Computed in one batch if they are not more than ``most_items``.
@@ -89,6 +98,7 @@ class Batcher(Generic[I, O]):
         finally:
             for part in parts:
                 part.cancel()
+            self._end_unawaited()
         return [result for part in results for result in part]
 
     def _enqueue(self, items: Sequence[I]) -> asyncio.Future[list[O]]:
@@ -96,6 +106,11 @@ class Batcher(Generic[I, O]):
         self._queue.append(_Waiting(items, future))
         self._waiting += len(items)
         return future
+
+    def _end_unawaited(self) -> None:
+        """Cancel the batch that is computed, if all its callers went."""
+        if self._computed and all(entry.results.done() for entry in self._computed):
+            self._unawaited.set()
 
     async def _run(self) -> None:
         """Compute batches until nothing waits."""
@@ -125,9 +140,9 @@ class Batcher(Generic[I, O]):
         if self.on_batch is not None:
             self.on_batch(len(items))
         try:
-            results = await asyncio.get_running_loop().run_in_executor(self.executor, self.compute, items)
-            if len(results) != len(items):
-                raise ValueError(f"{len(results)} results of {len(items)} items")
+            results = await self._computed_until_unawaited(batch, items)
+        except Cancelled:
+            return
         except Exception as error:
             await self._compute_apart(batch, error)
             return
@@ -135,6 +150,23 @@ class Batcher(Generic[I, O]):
         for entry in batch:
             _settle(entry.results, list(results[start : start + len(entry.items)]))
             start += len(entry.items)
+
+    async def _computed_until_unawaited(self, batch: list[_Waiting[I, O]], items: Sequence[I]) -> Sequence[O]:
+        """The results of the items of a batch.
+
+        Raises:
+            Cancelled: If all its callers went.
+            ValueError: If there are not as many results as items.
+        """
+        self._computed, self._unawaited = batch, threading.Event()
+        work = partial(until_cancelled, self._unawaited, self.compute, items)
+        try:
+            results = await asyncio.get_running_loop().run_in_executor(self.executor, work)
+        finally:
+            self._computed = []
+        if len(results) != len(items):
+            raise ValueError(f"{len(results)} results of {len(items)} items")
+        return results
 
     async def _compute_apart(self, batch: list[_Waiting[I, O]], error: Exception) -> None:
         """After a batch failed: each of its requests alone, so that one cannot fail the others."""

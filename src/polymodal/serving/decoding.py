@@ -66,8 +66,11 @@ class Decoders:
         if not media:
             return await asyncio.to_thread(api.read_row, parts.whole, row, self.access)
         decoded = loop.run_in_executor(self._threads, self._decode, parts, media)
-        others = await asyncio.to_thread(api.read_row, parts.others, row, self.access)
-        return api.joined(others, await decoded, list(parts.whole.readers))
+        try:
+            others = await asyncio.to_thread(api.read_row, parts.others, row, self.access)
+            return api.joined(others, await decoded, list(parts.whole.readers))
+        finally:
+            decoded.cancel()
 
     def _decode(self, parts: _Parts, media: Mapping[str, Any]) -> ReadRow:
         """Read media in the process of this thread."""

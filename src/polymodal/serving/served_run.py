@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -185,9 +186,16 @@ class ServedRun(ABC):
         return f"the run '{self.name}' cannot {capability}, but {listed}"
 
     async def in_model(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """What a function returns that computes with the model, in the thread of all models."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.model_thread, partial(function, *arguments, **options))
+        """What a function returns that computes with the model, in the thread of all models.
+
+        If the caller is cancelled, it does not begin, or ends at its next step.
+        """
+        cancelled = threading.Event()
+        work = partial(api.until_cancelled, cancelled, function, *arguments, **options)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.model_thread, work)
+        finally:
+            cancelled.set()
 
     def cells(
         self, values: Mapping[str, Any], given: Given, row: int = 1
