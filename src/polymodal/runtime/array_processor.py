@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -10,18 +10,22 @@ from typing import Any, Self
 import numpy as np
 
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers import READERS, ImageReader, Reader, TextReader, load_reader
+from polymodal.data.readers import READERS, AudioReader, ImageReader, Reader, TextReader, load_reader
 from polymodal.data.row_processor import RowProcessor, items_of, place_problems
 from polymodal.errors import DataError, Problem, RunError
-from polymodal.runtime.image_processor import FILE as IMAGES
+from polymodal.runtime.feature_extractor import feature_extractor
+from polymodal.runtime.file_part import FILE, FilePart
 from polymodal.runtime.image_processor import FileImageProcessor
 from polymodal.runtime.manifest import InputEntry, Manifest
 from polymodal.runtime.tokenizer import FileTokenizer
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonObject
 
-PICTURES = ImageReader.part_class
-"""What pictures and clips are read by, where a pretrained encoder sees them."""
+PARTS: Mapping[str, Callable[[JsonObject], FilePart]] = {
+    ImageReader.part_class: FileImageProcessor,
+    AudioReader.part_class: feature_extractor,
+}
+"""By class of Transformers that reads for pretrained encoders what does so here, from the same settings."""
 
 
 class ArrayProcessor(RowProcessor):
@@ -59,7 +63,7 @@ class ArrayProcessor(RowProcessor):
             kept = [items_of(row.get(entry.name)) for row in cells]
             index, present = places(list(map(len, kept)))
             reader = self.readers[entry.name]
-            arrays = reader.arrays([item for items in kept for item in items] or [reader.blank()])
+            arrays = reader.arrays([item for items in kept for item in items] or [reader.shortest()])
             tensors = {each.name: padded(arrays[each.name], each.shape) for each in entry.tensors}
             named = {"place": index, "present": present, **tensors}
             made |= {f"{number}.{name}": array for name, array in named.items()}
@@ -75,10 +79,10 @@ def load_array_reader(
         tokenizers: See :class:`Manifest`.
         modality: Of its cells.
         settings: Of the reader.
-        part: The folder of its tokenizer or image processor, if it has one.
+        part: The folder of its tokenizer, image processor or feature extractor, if it has one.
 
     Raises:
-        ValueError: If it needs other files than those of a tokenizer or an image processor.
+        ValueError: If it needs other files than these.
     """
     if part is None:
         return load_reader(modality, settings, None)
@@ -86,8 +90,8 @@ def load_array_reader(
     kind.check_settings(settings)
     if modality == TextReader.modality:
         return kind(FileTokenizer(part, tokenizers[part.name]), **settings)
-    if kind.part_class == PICTURES:
-        return kind(FileImageProcessor(read_json(part / IMAGES)), **settings)
+    if kind.part_class in PARTS:
+        return kind(PARTS[kind.part_class](read_json(part / FILE)), **settings)
     raise ValueError(f"a reader of the modality {modality} with files of Transformers")
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-FILE = "preprocessor_config.json"
+from polymodal.runtime.file_part import FilePart
+
 STEPS = ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb")
 """The steps that are known, in their order; conversion to RGB has happened when a picture was read."""
 
 
-class FileImageProcessor:
+class FileImageProcessor(FilePart):
     """Resizing, cropping in the middle, rescaling and normalization, as image processors of Transformers do.
 
     Args:
@@ -26,7 +25,7 @@ class FileImageProcessor:
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self.settings = dict(settings)
+        super().__init__(settings)
         for name, value in settings.items():
             if name.startswith("do_") and value and name not in STEPS:
                 raise ValueError(f"an image processor with the step '{name}'")
@@ -40,10 +39,6 @@ class FileImageProcessor:
         self.deviation = _channels(settings["image_std"] if is_scaled else 1.0)
         if self.size and not self.size.keys() & {"shortest_edge", "height"}:
             raise ValueError(f"an image processor with the size {self.size}")
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the settings into a folder, as readers that compare their parts request it."""
-        (Path(folder) / FILE).write_text(json.dumps(self.settings, default=str), encoding="utf-8")
 
     def __call__(
         self, images: Image.Image | Sequence[Image.Image], return_tensors: str = "np"

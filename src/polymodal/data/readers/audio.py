@@ -102,22 +102,26 @@ class AudioReader(Reader):
         """Silence."""
         return np.zeros(self.samples, dtype=np.float32)
 
-    def arrays(self, items: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """``length`` ``(items,)`` and ``waveform`` ``(items, samples)``, without an extractor."""
-        return {"length": _lengths(items), "waveform": self._pad(items)}
+    def shortest(self) -> np.ndarray:
+        """See :class:`Reader`; Whisper alone has several lengths."""
+        return self.blank()[:1] if self._is_cut_to_sound else self.blank()
 
-    def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
-        """``length`` ``(items,)`` and ``waveform`` ``(items, samples)`` or the extractor's tensors."""
-        if self.part is None:
-            return super().collate(items)
-        return self._with_lengths(items, self._extracted(max(map(len, items))))
+    def arrays(self, items: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """``length`` ``(items,)`` and ``waveform`` ``(items, samples)`` or the extractor's arrays."""
+        return self._arrays(items, self._extracted(max(map(len, items))))
 
     def collate_dense(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """See :class:`Reader`."""
-        return self.collate(items) if self.part is None else self._with_lengths(items, self.samples)
+        return as_tensors(self._arrays(items, self.samples))
 
-    def _with_lengths(self, items: Sequence[np.ndarray], samples: int) -> dict[str, Tensor]:
-        return as_tensors({"length": _lengths(items)}) | self._extract(items, samples)
+    def _arrays(self, items: Sequence[np.ndarray], samples: int) -> dict[str, np.ndarray]:
+        made = {"waveform": self._pad(items)} if self.part is None else self._extract(items, samples)
+        return {"length": np.array([len(item) for item in items], dtype=np.int64), **made}
+
+    @property
+    def _is_cut_to_sound(self) -> bool:
+        """Whether features are computed of the sound alone: of the one length that Whisper knows."""
+        return hasattr(self.part, "n_samples")
 
     def _extracted(self, longest: int) -> int:
         """Samples of which features are computed; of Whisper's 30 seconds as many as hold the sound.
@@ -125,7 +129,7 @@ class AudioReader(Reader):
         What is left out is silence: with the window of a whole frame after the sound, the last frame that is
         left equals all those after it.
         """
-        if not hasattr(self.part, "n_samples"):
+        if not self._is_cut_to_sound:
             return self.samples
         unit = LENGTH_STEP * 2 * self.part.hop_length  # Whisper's encoder halves the frames
         kept = math.ceil((longest + self.part.n_fft + self.part.hop_length) / unit) * unit
@@ -137,27 +141,22 @@ class AudioReader(Reader):
             waveform[index, : len(item)] = item
         return waveform
 
-    def _extract(self, items: Sequence[np.ndarray], samples: int) -> dict[str, Tensor]:
+    def _extract(self, items: Sequence[np.ndarray], samples: int) -> dict[str, np.ndarray]:
         """The output of the feature extractor for recordings padded to ``samples``."""
         names = self.part.model_input_names
-        counts_samples = "input_values" in names or hasattr(self.part, "n_samples")
+        counts_samples = "input_values" in names or self._is_cut_to_sound
         if not counts_samples:  # its max_length would count frames: it gets recordings of one length
             padded = list(self._pad(items))
-            return dict(self.part(padded, sampling_rate=self.rate, return_tensors="pt"))
+            return dict(self.part(padded, sampling_rate=self.rate, return_tensors="np"))
         extracted = self.part(
             list(items), sampling_rate=self.rate, padding="max_length", max_length=samples,
-            truncation=True, return_tensors="pt",
+            truncation=True, return_tensors="np",
         )  # fmt: skip
         return dict(extracted)
 
     def settings(self) -> Settings:
         """See :class:`Reader`."""
         return {"rate": self.rate, "seconds": self.seconds}
-
-
-def _lengths(items: Sequence[np.ndarray]) -> np.ndarray:
-    """``(items,)`` the samples of each, int64."""
-    return np.array([len(item) for item in items], dtype=np.int64)
 
 
 def fixed_seconds(part: Any) -> float | None:

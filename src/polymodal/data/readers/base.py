@@ -269,6 +269,10 @@ class Reader:
         """
         raise TypeError(f"{type(self).__name__} has no blank of its own")
 
+    def shortest(self) -> Any:
+        """A blank item whose tensors are as short as they may be: an export finds free lengths by it."""
+        return self.blank()
+
     def content(self, cell: Any, root: Root) -> bytes:
         """The digest of what a cell holds, wherever its file lies; of a value, as it is written.
 

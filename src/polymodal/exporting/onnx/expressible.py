@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ import numpy as np
 from PIL import Image
 
 from polymodal.answers.base import SavedDecoder
-from polymodal.data.readers import ImageReader, Reader, TextReader
+from polymodal.data.readers import AudioReader, ImageReader, Reader, TextReader
 from polymodal.errors import RunError
 from polymodal.runs.prediction_run import PredictionRun
+from polymodal.runtime.feature_extractor import feature_extractor
 from polymodal.runtime.image_processor import FileImageProcessor
 from polymodal.runtime.manifest import is_saved
 from polymodal.runtime.tokenizer import FILE
@@ -20,6 +23,10 @@ TRIED = ("", "A Flat, with 2 balconies; naïve ÅÜß…", "x" * 400, "ひらが
 """Texts that both tokenizers must write alike."""
 FORMS = ((300, 300), (640, 300), (300, 500), (40, 60))
 """Widths and heights of pictures of which both image processors must make the same."""
+SHARES = (1.0, 0.3, 0.01)
+"""Lengths of recordings of which both feature extractors must make the same, of the longest that is read."""
+SOUND_NEAR = 1e-4
+"""Largest difference of what they make of noise, as each rounds otherwise."""
 
 
 def check_expressible(run: PredictionRun) -> None:
@@ -58,31 +65,59 @@ def check_reader(folder: Path, name: str, reader: Reader) -> None:
     if reader.part is None:
         return
     fix = "Fit with an encoder from scratch for it, or serve the run itself"
-    if reader.part_class == ImageReader.part_class:
-        if not _is_known(reader.part):
-            reason = f"the image processor of '{name}' ({part}) has steps that onnx does not hold"
-            raise RunError(f"{folder}: {reason}. {fix}")
+    if reader.modality == TextReader.modality:
+        if getattr(reader.part, "backend_tokenizer", None) is None:
+            raise RunError(f"{folder}: the tokenizer of '{name}' ({part}) has no {FILE}. {fix}")
         return
-    if reader.modality != TextReader.modality:
+    if reader.part_class not in KNOWN:
         reason = f"'{name}' is read by {part} of Transformers, which onnx does not hold"
         raise RunError(f"{folder}: {reason}. {fix}")
-    if getattr(reader.part, "backend_tokenizer", None) is None:
-        raise RunError(f"{folder}: the tokenizer of '{name}' ({part}) has no {FILE}. {fix}")
-
-
-def _is_known(part: Any) -> bool:
-    """Whether an image processor makes what its settings alone describe, for pictures of several forms."""
-    random = np.random.default_rng(0)
+    noun, makes_same = KNOWN[reader.part_class]
     try:
-        other = FileImageProcessor(part.to_dict())
-        for width, height in FORMS:
-            picture = Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
-            own = np.asarray(part(picture, return_tensors="np")["pixel_values"])
-            if not np.allclose(own, other(picture)["pixel_values"], rtol=0, atol=1e-5):
-                return False
+        is_known = makes_same(reader)
     except (ValueError, LookupError, TypeError, AttributeError):
-        return False
+        is_known = False
+    if not is_known:
+        reason = f"the {noun} of '{name}' ({part}) has steps that onnx does not hold"
+        raise RunError(f"{folder}: {reason}. {fix}")
+
+
+def _sees_same(reader: Reader) -> bool:
+    """Whether an image processor makes what its settings alone describe, for pictures of several forms."""
+    random, part = np.random.default_rng(0), reader.part
+    other = FileImageProcessor(part.to_dict())
+    for width, height in FORMS:
+        picture = Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        own = np.asarray(part(picture, return_tensors="np")["pixel_values"])
+        if not np.allclose(own, other(picture)["pixel_values"], rtol=0, atol=1e-5):
+            return False
     return True
+
+
+def _hears_same(reader: Reader) -> bool:
+    """Whether a feature extractor makes what its settings alone describe, of noise of several lengths."""
+    assert isinstance(reader, AudioReader)
+    other = AudioReader(feature_extractor(reader.part.to_dict()), **reader.settings())
+    noise = np.random.default_rng(0).normal(0, 0.1, reader.samples).astype(np.float32)
+    sounds = [noise[: math.ceil(share * len(noise))] for share in SHARES]
+    for several in (sounds, sounds[-1:]):
+        own, made = reader.arrays(several), other.arrays(several)
+        if own.keys() != made.keys() or not all(_is_near(own[name], made[name]) for name in own):
+            return False
+    return True
+
+
+def _is_near(own: np.ndarray, made: np.ndarray) -> bool:
+    is_alike = own.shape == made.shape and own.dtype == made.dtype
+    return is_alike and np.allclose(own, made, rtol=0, atol=SOUND_NEAR)
+
+
+KNOWN: Mapping[str, tuple[str, Callable[[Reader], bool]]] = {
+    ImageReader.part_class: ("image processor", _sees_same),
+    AudioReader.part_class: ("feature extractor", _hears_same),
+}
+"""By class of Transformers that reads for pretrained encoders its noun, and whether :mod:`polymodal.runtime`
+makes the same."""
 
 
 def saved_decoders(run: PredictionRun) -> dict[str, SavedDecoder]:

@@ -89,7 +89,7 @@ class Example:
 
 def input_entry(name: str, reader: Reader) -> InputEntry:
     """What the graph takes of an input; a size in which the longest item differs from a blank one is free."""
-    short, long = reader.arrays([reader.blank()]), reader.collate_dense([reader.blank()])
+    short, long = reader.arrays([reader.shortest()]), reader.collate_dense([reader.blank()])
     tensors = []
     for key, array in short.items():
         sizes = zip(array.shape[1:], long[key].shape[1:], strict=True)

@@ -142,7 +142,7 @@ def decoder_axes(layout: Layout) -> dict[str, dict[int, str]]:
 
 def item_tensors(name: str, reader: Reader) -> InputEntry:
     """What :class:`ItemGraph` takes; a size in which the longest item differs from a blank one is free."""
-    short, long = reader.collate([reader.blank()]), reader.collate_dense([reader.blank()])
+    short, long = reader.collate([reader.shortest()]), reader.collate_dense([reader.blank()])
     tensors = []
     for key, tensor in short.items():
         sizes = zip(tensor.shape[1:], long[key].shape[1:], strict=True)

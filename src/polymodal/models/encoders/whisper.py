@@ -44,6 +44,8 @@ def encode_sound(backbone: PreTrainedModel, features: Tensor, filled: Tensor) ->
     assert isinstance(backbone, WhisperEncoder)
     whole, width = backbone.embed_positions.num_embeddings, backbone.embed_positions.embedding_dim
     kept = ((filled / LENGTH_STEP).ceil() * LENGTH_STEP + LENGTH_STEP).clamp(max=whole).long()
+    if torch.compiler.is_exporting():  # an exported graph has one branch, for items of all lengths
+        return _encode_together(backbone, features, kept)
     hidden = features.new_zeros(len(features), int(kept.max()), width)
     for count in kept.unique().tolist():
         chosen = (kept == count).nonzero().squeeze(1)
@@ -53,9 +55,9 @@ def encode_sound(backbone: PreTrainedModel, features: Tensor, filled: Tensor) ->
 
 
 def with_silence(features: Tensor, frames: int) -> Tensor:
-    """Log-mel ``(items, bins, frames)`` of at least so many frames: the last one, silence, is repeated."""
-    lacking = frames - features.shape[2]
-    return F.pad(features, (0, lacking), mode="replicate") if lacking > 0 else features
+    """Log-mel ``(items, bins, frames)`` of so many frames: the last one, silence, is repeated."""
+    index = torch.arange(frames, device=features.device)
+    return features[:, :, index.clamp(max=features.shape[2] - 1)]
 
 
 def whole_length(backbone: PreTrainedModel, features: Tensor) -> Tensor:
@@ -68,8 +70,7 @@ def _encode_equal(backbone: WhisperEncoder, features: Tensor, count: int) -> Ten
     """States ``(items, count, width)`` of recordings of one length."""
     whole = backbone.embed_positions.num_embeddings
     ahead = min(count + 2, whole)  # the last position sees the edge, the one before is silence
-    hidden = with_silence(features, 2 * ahead)[:, :, : 2 * ahead]
-    hidden = F.gelu(backbone.conv2(F.gelu(backbone.conv1(hidden)))).transpose(1, 2)
+    hidden = _convolved(backbone, with_silence(features, 2 * ahead))
     index = torch.arange(count, device=hidden.device)
     sampled = torch.arange(count, whole, device=hidden.device)[SILENCE_STEP // 2 :: SILENCE_STEP]
     silence = hidden[:, count : count + 1].expand(-1, len(sampled), -1)
@@ -80,6 +81,43 @@ def _encode_equal(backbone: WhisperEncoder, features: Tensor, count: int) -> Ten
     for layer in backbone.layers:
         hidden = layer(hidden, weights)
     return backbone.layer_norm(hidden[:, :count])
+
+
+def _convolved(backbone: WhisperEncoder, features: Tensor) -> Tensor:
+    """``(items, positions, width)`` of log-mel ``(items, bins, two frames per position)``."""
+    return F.gelu(backbone.conv2(F.gelu(backbone.conv1(features)))).transpose(1, 2)
+
+
+def _encode_together(backbone: WhisperEncoder, features: Tensor, kept: Tensor) -> Tensor:
+    """The states of :func:`encode_sound`, of recordings of all lengths at once.
+
+    An item has its own positions, then its sample of the silence, then places that none attends to.
+
+    Args:
+        backbone: In evaluation mode.
+        features: As :class:`AudioReader` cuts them: no item has more positions than these and
+            :data:`LENGTH_STEP`.
+        kept: ``(items,)`` positions of each.
+    """
+    whole, count = backbone.embed_positions.num_embeddings, kept.unsqueeze(1)
+    heard = features.shape[2] // 2
+    most = heard + LENGTH_STEP
+    frames = with_silence(features, 2 * (most + 2))
+    frames = frames * (torch.arange(2 * (most + 2)) < 2 * whole)  # after 30 seconds there is nothing
+    slot = torch.arange(most + (whole - heard) // SILENCE_STEP)
+    is_sound = slot < count
+    sampled = count + SILENCE_STEP // 2 + SILENCE_STEP * (slot - count)
+    position = torch.where(is_sound, slot, sampled)
+    place = slot.minimum(count).unsqueeze(-1).expand(-1, -1, backbone.embed_positions.embedding_dim)
+    hidden = _convolved(backbone, frames).gather(1, place)
+    hidden = hidden + backbone.embed_positions(position.clamp(max=whole - 1))
+    is_silence = ~is_sound & (position < whole)
+    weight = ((whole - count) / is_silence.sum(dim=1, keepdim=True).clamp(min=1)).log()
+    nothing = torch.finfo(hidden.dtype).min
+    added = torch.where(is_sound, 0.0, torch.where(is_silence, weight, nothing)).to(hidden.dtype)
+    for layer in backbone.layers:
+        hidden = layer(hidden, added[:, None, None])
+    return (backbone.layer_norm(hidden) * is_sound.unsqueeze(-1))[:, :most]
 
 
 def _attention_weights(count: int, sampled: int, whole: int) -> Tensor:

@@ -12,6 +12,7 @@ from polymodal.data.readers import AudioReader, Reader
 from polymodal.plain.blocks import Columns
 from polymodal.plain.features.base import FEATURIZERS, Featurizer, Matrix, dense
 from polymodal.plain.features.statistics import named, over_time, quantiles, segments
+from polymodal.utils.mel_filters import triangles
 from polymodal.utils.records import Settings
 
 BANDS, COEFFICIENTS, COARSE, SEGMENTS = 40, 20, 20, 8
@@ -66,12 +67,9 @@ class Spectra:
         """Triangular mel filters ``(frequencies, bands)`` of area 1 (Davis & Mermelstein 1980)."""
         top = 2595 * math.log10(1 + self.rate / 2 / 700)
         edges = 700 * (10 ** (np.linspace(30.0, top, BANDS + 2) / 2595) - 1)
-        low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-        hertz = self.frequencies[:, None]
-        rising, falling = (hertz - low) / (middle - low), (high - hertz) / (high - middle)
-        filters = np.maximum(0, np.minimum(rising, falling))
+        filters = triangles(self.frequencies, edges)
         # A narrow band may lie between two frequency bins: it takes the nearest.
-        nearest = np.abs(hertz - middle).argmin(axis=0)
+        nearest = np.abs(self.frequencies[:, None] - edges[1:-1]).argmin(axis=0)
         filters[nearest, np.arange(BANDS)] = np.maximum(filters[nearest, np.arange(BANDS)], 1e-3)
         return (filters / filters.sum(axis=0)).astype(np.float32)
 
