@@ -91,33 +91,48 @@ def _convolved(backbone: WhisperEncoder, features: Tensor) -> Tensor:
 def _encode_together(backbone: WhisperEncoder, features: Tensor, kept: Tensor) -> Tensor:
     """The states of :func:`encode_sound`, of recordings of all lengths at once.
 
-    An item has its own positions, then its sample of the silence, then places that none attends to.
+    An item has its own positions, then its sample of the silence, then slots that none attends to.
 
     Args:
         backbone: In evaluation mode.
-        features: As :class:`AudioReader` cuts them: no item has more positions than these and
+        features: As :class:`AudioReader` cuts them, by which no item has more positions than they have and
             :data:`LENGTH_STEP`.
         kept: ``(items,)`` positions of each.
     """
-    whole, count = backbone.embed_positions.num_embeddings, kept.unsqueeze(1)
-    heard = features.shape[2] // 2
+    whole, heard = backbone.embed_positions.num_embeddings, features.shape[2] // 2
     most = heard + LENGTH_STEP
+    count = kept.clamp(max=most).unsqueeze(1)  # callers of a graph may hand it any features
     frames = with_silence(features, 2 * (most + 2))
     frames = frames * (torch.arange(2 * (most + 2)) < 2 * whole)  # after 30 seconds there is nothing
     slot = torch.arange(most + (whole - heard) // SILENCE_STEP)
+    position, weights = _slots(slot, count, whole)
+    taken = slot.minimum(count).unsqueeze(-1).expand(-1, -1, backbone.embed_positions.embedding_dim)
+    hidden = _convolved(backbone, frames).gather(1, taken)
+    hidden = hidden + backbone.embed_positions(position)
+    for layer in backbone.layers:
+        hidden = layer(hidden, weights.to(hidden.dtype))
+    return (backbone.layer_norm(hidden) * (slot < count).unsqueeze(-1))[:, :most]
+
+
+def _slots(slot: Tensor, count: Tensor, whole: int) -> tuple[Tensor, Tensor]:
+    """Which position each slot of an item holds, and what is added to attention scores of it.
+
+    Args:
+        slot: ``(slots,)`` its index.
+        count: ``(items, 1)`` positions of each item, which its first slots hold.
+        whole: Positions of 30 seconds.
+
+    Returns:
+        ``(items, slots)``, and ``(items, 1, 1, slots)`` as :func:`_attention_weights` has it; slots that
+        none attends to hold the last position.
+    """
     is_sound = slot < count
     sampled = count + SILENCE_STEP // 2 + SILENCE_STEP * (slot - count)
-    position = torch.where(is_sound, slot, sampled)
-    place = slot.minimum(count).unsqueeze(-1).expand(-1, -1, backbone.embed_positions.embedding_dim)
-    hidden = _convolved(backbone, frames).gather(1, place)
-    hidden = hidden + backbone.embed_positions(position.clamp(max=whole - 1))
-    is_silence = ~is_sound & (position < whole)
+    is_silence = ~is_sound & (sampled < whole)
     weight = ((whole - count) / is_silence.sum(dim=1, keepdim=True).clamp(min=1)).log()
-    nothing = torch.finfo(hidden.dtype).min
-    added = torch.where(is_sound, 0.0, torch.where(is_silence, weight, nothing)).to(hidden.dtype)
-    for layer in backbone.layers:
-        hidden = layer(hidden, added[:, None, None])
-    return (backbone.layer_norm(hidden) * is_sound.unsqueeze(-1))[:, :most]
+    lowest = torch.finfo(weight.dtype).min
+    added = torch.where(is_sound, 0.0, torch.where(is_silence, weight, lowest))
+    return torch.where(is_sound, slot, sampled.clamp(max=whole - 1)), added[:, None, None]
 
 
 def _attention_weights(count: int, sampled: int, whole: int) -> Tensor:
