@@ -143,6 +143,12 @@ def test_one_value_here_and_there_is_not_left_out(tmp_path):
         ([1, 2, 3], "regression"),
         ([0.25 * number for number in range(19)] + ["unknown"], "regression"),
         (["1", "2", "x", "y"] * 5, "classification"),
+        ([value for value in range(9) for _ in range(400 >> value)], "regression"),  # visits to a doctor
+        ([value for value in range(1, 9) for _ in range(400 >> value)], "classification"),  # not from 0
+        ([value for value in range(9) for _ in range(409 >> value)] + [8] * 9, "classification"),
+        ([value for value in range(10) for _ in range(20 + value % 3)], "classification"),  # digits
+        ([*[0, 2, 3, 5, 6] * 30, *[1, 4, 7] * 2, 8, 8, 8], "classification"),  # codes, some of them rare
+        ([0, 1, 2, 2, 3, 4, 4, 5, 6, 7, 0, 1, 3, 5, 6, 7], "classification"),
     ],
 )
 def test_the_task_follows_from_the_cells(tmp_path, cells, task):

@@ -26,5 +26,12 @@ def test_a_wide_block_weighs_as_32_columns_and_an_earlier_design_as_it_was():
     earlier = {name: values for name, values in arrays.items() if not name.endswith("/factor")}
     before = Design.restore(earlier, sparse=True).transform(blocks)
     np.testing.assert_allclose(before[:, 1:] / 4, matrix[:, 1:])
+    for kept_to in (3.0, 0.0):
+        near = Design(kept_to=kept_to).fit(blocks, np.ones(200))
+        scores = (blocks["one"].values[:, 0] - blocks["one"].values.mean()) / blocks["one"].values.std()
+        assert np.allclose(near[:, 0], scores, atol=0.1) is bool(kept_to)
+        np.testing.assert_array_equal(near[:, 1:], matrix[:, 1:])  # columns of a wide block are drawn in
+    with pytest.raises(ValueError, match="kept_to"):
+        Design.restore(arrays | {"block0/kept_to": np.array(-1.0)}, sparse=True)
     with pytest.raises(ValueError, match="factor"):
         Design.restore(arrays | {"block1/factor": np.array(2.0)}, sparse=True)

@@ -13,6 +13,7 @@ from polymodal.plain.learners import LEARNERS, Goal
 from polymodal.plain.learners import boosting as boosting_module
 from polymodal.plain.learners import kernel as kernel_module
 from polymodal.plain.learners.design import _one_hot
+from polymodal.plain.learners.linear import SPANS
 from polymodal.plain.learners.tuning import inner_folds
 from polymodal.plain.sparse import Sparse
 from polymodal.utils.deadline import Deadline
@@ -345,3 +346,74 @@ def test_a_search_ends_in_time_and_the_learner_answers(name):
     assert learner.hurried and answers.shape == (ROWS, 4)
     unhurried = fitted(name, blocks, goal)
     assert not unhurried.hurried
+
+
+@pytest.mark.parametrize(("power", "span"), [(1, SPANS[1]), (0.2, SPANS[0])])
+def test_a_line_is_fitted_through_numbers_as_they_are_or_drawn_in(power, span):
+    """Scores of a long tail are drawn in where answers follow their root, and not where they are linear."""
+    random = np.random.default_rng(0)
+    values = random.normal(size=(300, 2)).astype(np.float32)
+    values[:, 0] = random.exponential(size=300) if power == 1 else np.exp(1.5 * values[:, 0])
+    blocks = {"x": Block(values, np.ones(300, bool), Columns(("a", "b"), "number"))}
+    truth = (values[:, 0].astype(float) * 4) ** power + values[:, 1]
+    learner = fitted("linear", blocks, Goal("numbers", truth, 1))
+    assert learner.span == span
+    if span:
+        usual = values[:, 0] < 3  # all but a few
+        assert np.abs(learner.predict(blocks) - truth)[usual].max() < 0.1 * truth.std()
+    again = LEARNERS["linear"]()
+    again.settle(learner)
+    again.fit(blocks, Goal("numbers", truth, 1), seed=0)
+    np.testing.assert_allclose(again.predict(blocks), learner.predict(blocks))
+
+
+def test_the_span_is_chosen_by_the_numbers_beside_words():
+    blocks = blocks_of(200)
+    numbers = blocks["size"].values[:, :1]
+    truth = np.nan_to_num(numbers[:, 0]).astype(float) * 5 + blocks["note/words"].values.toarray()[:, 0]
+    whole = blocks | {"note/counts": Block(numbers, blocks["size"].present, Columns(("n",), "number"))}
+    goal = Goal("numbers", truth, 1)
+    learner = fitted("linear", whole, goal)
+    assert learner.span == fitted("linear", {"size": blocks["size"], "kind": blocks["kind"]}, goal).span > 0
+    of_text = {name: block for name, block in whole.items() if name.startswith("note/")}
+    assert fitted("linear", of_text, goal).span == 0
+
+
+@pytest.mark.parametrize("name", [*NAMES, "forest"])
+def test_a_number_that_is_missing_first_in_new_rows_counts_as_a_usual_one(name, tmp_path):
+    """LightGBM would take it for 0, far from all numbers here."""
+    random = np.random.default_rng(0)
+    years = random.uniform(1990, 2020, size=(200, 1)).astype(np.float32)
+    blocks = {"year": Block(years, np.ones(200, bool), Columns(("year",), "number"))}
+    learner = fitted(name, blocks, Goal("numbers", years[:, 0].astype(float), 1))
+    learner.save(tmp_path / "learner")
+    missing = removed(blocks, "year")
+    for each in (learner, LEARNERS[name].load(tmp_path / "learner")):
+        assert np.abs(each.predict(missing) - np.median(years)).max() < 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("transform", ["none", "log"])
+def test_what_was_never_negative_is_not_predicted_so(name, transform):
+    random = np.random.default_rng(0)
+    values = random.normal(size=(120, 1)).astype(np.float32)
+    blocks = {"x": Block(values, np.ones(120, bool), Columns(("x",), "number"))}
+    counts = np.maximum(np.round(3 * values[:, 0] - 2), 0).astype(float)
+    far = {"x": Block(values - 4, np.ones(120, bool), Columns(("x",), "number"))}
+    goal = Goal("numbers", counts, 1, transform=transform)
+    assert fitted(name, blocks, goal).predict(far).min() >= 0
+    below = replace(goal, values=counts - 1, transform="none")
+    assert fitted("linear", blocks, below).predict(far).min() < -1
+
+
+def test_boosting_finds_what_only_two_of_two_columns_give():
+    """Trees that each see one of them find nothing."""
+    random = np.random.default_rng(0)
+    values = random.uniform(0, 4, size=(600, 2)).astype(np.float32)
+    blocks = {
+        name: Block(values[:, [index]], np.ones(600, bool), Columns((name,), "number"))
+        for index, name in enumerate("xy")
+    }
+    classes = np.floor(values).astype(int).sum(axis=1) % 2
+    answers = fitted("boosting", blocks, Goal("classes", classes, 2)).predict(blocks)
+    assert (answers.argmax(axis=1) == classes).mean() > 0.8

@@ -52,6 +52,11 @@ ROWS_A_CATEGORY = 5  # a value seen less often is too rare to learn a vector of 
 MOST_CATEGORIES = 1000
 WORDS_OF_A_CATEGORY = 3  # longer values carry meaning in their words, which a category cannot read
 MOST_WHOLE_CLASSES = 20
+FEWEST_COUNTS, RARE = (
+    8,
+    5,
+)  # values from 0 on, of which the last is rarer: counts of something, and no classes
+FALLING = 0.9  # of the pairs of values from the commonest on, in which the larger value is the rarer one
 FEWEST_STEPS = 8  # of whole numbers that are written out as a list: fewer are labels or a place
 YES_NO = {"true", "false", "yes", "no", "y", "n", "t", "f"}
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
@@ -254,7 +259,7 @@ def guess_target(table: Table, column: str, task: str | None = None) -> TargetCo
 
     Lists of texts that repeat are labels, and so is text whose parts, with a separator between, combine
     freely. Classes are other texts, truth values, and whole numbers of at most twenty values that repeat;
-    other numbers are amounts.
+    other numbers are amounts, and so are counts: whole numbers from 0 that become ever rarer.
 
     Raises:
         ConfigError: If the column holds pictures, recordings or the like, which no head answers.
@@ -279,9 +284,22 @@ def guess_target(table: Table, column: str, task: str | None = None) -> TargetCo
     numbers = numbers[np.isfinite(numbers)]
     if guess.format is not None and is_amount(guess.format):
         return TargetConfig(task=NumberTarget.task, format=guess.format)
-    distinct = np.unique(numbers)
+    distinct, rows = np.unique(numbers, return_counts=True)
     few = len(distinct) <= MOST_WHOLE_CLASSES and len(numbers) >= 2 * len(distinct)
     is_classes = few and bool((distinct == np.round(distinct)).all())
-    if is_classes:
+    if is_classes and not _are_counts(distinct, rows):
         return TargetConfig(task=ClassTarget.task)
     return TargetConfig(task=NumberTarget.task, format=guess.format)
+
+
+def _are_counts(values: np.ndarray, rows: np.ndarray) -> bool:
+    """Whether whole numbers ``(values,)`` in so many ``rows`` each count something: visits, children.
+
+    Counts begin at 0 and have a tail of ever rarer values, up to single ones, of which classes would not be
+    learned. Codes of classes are about equally frequent, or not in the order of the codes.
+    """
+    tail = rows[int(rows.argmax()) :]
+    if len(values) < FEWEST_COUNTS or values[0] != 0 or rows[-1] >= RARE or len(tail) < FEWEST_COUNTS / 2:
+        return False
+    pairs = np.subtract.outer(tail, tail)[np.triu_indices(len(tail), 1)]
+    return float((pairs > 0).mean()) >= FALLING

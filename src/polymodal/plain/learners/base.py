@@ -298,7 +298,10 @@ class Learner(ABC, Generic[P]):
         if not scale > 1e-12 * max(abs(low), abs(high)) or not matrix.shape[1]:
             return Part(None, nothing, nothing, centre, 1.0, low, high)
         model = self.fit_part(matrix, replace(goal, values=(values - centre) / scale), seed)
-        return Part(model, nothing, nothing, centre, scale, low - room, high + room)
+        lowest = (
+            max(low - room, 0.0) if low >= 0 else low - room
+        )  # what was never negative is not predicted so
+        return Part(model, nothing, nothing, centre, scale, lowest, high + room)
 
     def _predict_one(self, part: Part[P], matrix: Matrix) -> np.ndarray:
         assert self.fitted is not None

@@ -31,6 +31,8 @@ MOST_CLASSES = 100
 """A tree per class and round: with more classes it takes too long; of labels as well, a model each."""
 MOST_CELLS = 500_000
 """Rows times labels, where there are several."""
+FEW_COLUMNS = 4
+"""A tree sees at least so many columns: what two give together is found by trees that see both."""
 MANY_COLUMNS = 128
 """Above it a tree sees fewer of the columns, in fewer bins: its time is that of their histograms."""
 PATIENCE = 2.0
@@ -341,7 +343,9 @@ def _options(goal: Goal, seed: int, threads: int | None, columns: int) -> Settin
         "num_leaves": 15 if rows < MIDDLE else 31,
         "min_data_in_leaf": int(np.clip(rows // 50, 3, 20)),
         "min_data_per_group": int(np.clip(rows // 20, 5, 100)),
-        "feature_fraction": 0.7 if columns <= MANY_COLUMNS else 0.3,
+        "feature_fraction": min(
+            1.0, max(0.7 if columns <= MANY_COLUMNS else 0.3, FEW_COLUMNS / max(columns, 1))
+        ),
         "bagging_fraction": 0.8 if rows >= FEWEST_ROWS else 1.0,
         "bagging_freq": 1,
         "lambda_l2": 1.0,

@@ -13,7 +13,8 @@ from polymodal.plain.sparse import Matrix, Sparse, as_dense, hstack
 from polymodal.plain.storage import Arrays, as_array
 
 SPAN = 3.0
-"""Standard scores approach this value: a value far outside the others moves a prediction no further."""
+"""The part of a standard score that is drawn in approaches this value: a value far outside the others moves a
+prediction no further."""
 WIDE = 32
 """Columns of a block of numbers, above which all together count as so many: a picture gives hundreds."""
 SMALLEST, LARGEST = 1e-60, 1e40
@@ -32,6 +33,8 @@ class Design:
 
     Args:
         sparse: Whether sparse blocks are used.
+        kept_to: Of numbers in blocks of at most :data:`WIDE` columns, the standard score up to which they
+            stay as they are.
 
     Attributes:
         blocks: By block, the arrays that :func:`_learn` returned.
@@ -39,13 +42,14 @@ class Design:
 
     sparse: bool = True
     blocks: dict[str, Arrays] = field(default_factory=dict)
+    kept_to: float = 0.0
 
     def fit(self, blocks: Blocks, weights: np.ndarray) -> Matrix:
         """Learn from the training rows, and join them."""
         used = {
             name: block for name, block in blocks.items() if self.sparse or block.columns.kind != "sparse"
         }
-        self.blocks = {name: _learn(block, weights) for name, block in used.items()}
+        self.blocks = {name: _learn(block, weights, self.kept_to) for name, block in used.items()}
         return self.transform(blocks)
 
     def transform(self, blocks: Blocks) -> Matrix:
@@ -116,7 +120,7 @@ def numbers_of(block: Block) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _learn(block: Block, weights: np.ndarray) -> Arrays:
+def _learn(block: Block, weights: np.ndarray, kept_to: float) -> Arrays:
     """What is learned of a block from the training rows, as arrays."""
     present = block.present
     learned: Arrays = {
@@ -124,7 +128,8 @@ def _learn(block: Block, weights: np.ndarray) -> Arrays:
         "absence": np.array(bool(present.any() and not present.all())),
     }
     if block.columns.kind == "number":
-        return learned | _learn_numbers(block, weights)
+        is_wide = block.values.shape[1] > WIDE
+        return learned | _learn_numbers(block, weights) | {"kept_to": np.array(0.0 if is_wide else kept_to)}
     if block.columns.kind == "category":
         codes = numbers_of(block)
         pairs = [(column, code) for column in range(codes.shape[1]) for code in _seen(codes[:, column])]
@@ -149,6 +154,8 @@ def _check(learned: Arrays) -> None:
             raise ValueError("'centre' or 'scale' out of the range of float32")
         if "factor" in learned and not 0 < as_array(learned, "factor") <= 1:
             raise ValueError("'factor' that is not above 0 and at most 1")
+        if "kept_to" in learned and not 0 <= as_array(learned, "kept_to") <= LARGEST:
+            raise ValueError("'kept_to' out of range")
     if "codes" in learned:
         codes = as_array(learned, "codes", len(learned["codes"]), 2, kinds="i")
         order = np.lexsort((codes[:, 1], codes[:, 0]))
@@ -217,16 +224,26 @@ def _join(block: Block, learned: Arrays) -> list[Matrix]:
 def _standardized(block: Block, learned: Arrays) -> list[Matrix]:
     """Standard scores, zero where missing, and indicators of missing values.
 
-    A value far from the others is drawn in smoothly, ``z / sqrt(1 + (z / 3)²)`` (Holzmüller et al. 2024,
-    arXiv:2407.04491): one extreme input makes no extreme prediction. Those of a wide block are smaller: its
-    columns together weigh as :data:`WIDE` of them, or else those of a picture would outweigh all numbers.
+    Scores of a wide block are smaller: its columns together weigh as :data:`WIDE` of them, or else those of
+    a picture would outweigh all numbers.
     """
     values = numbers_of(block)
     scores = (values[:, learned["kept"]] - learned["centre"]) / learned["scale"]
-    scores = np.where(np.isnan(scores), 0.0, scores / np.sqrt(1 + (scores / SPAN) ** 2))
+    scores = np.where(np.isnan(scores), 0.0, _drawn_in(scores, float(learned.get("kept_to", 0.0))))
     scores *= learned.get("factor", 1.0)  # of earlier versions: none
     lacking = np.isnan(values[:, learned["lacking"]]) & block.present[:, None]
     return [scores, lacking.astype(float)]
+
+
+def _drawn_in(scores: np.ndarray, kept_to: float) -> np.ndarray:
+    """Scores of which those far from the others are drawn in: one extreme input makes no extreme prediction.
+
+    The part ``x`` of a score beyond ``kept_to`` becomes ``x / sqrt(1 + (x / 3)²)`` (Holzmüller et al. 2024,
+    arXiv:2407.04491, where ``kept_to`` is 0, as in earlier versions).
+    """
+    near = np.clip(scores, -kept_to, kept_to)
+    far = scores - near
+    return near + far / np.sqrt(1 + (far / SPAN) ** 2)
 
 
 def _one_hot(codes: np.ndarray, known: np.ndarray) -> Sparse:

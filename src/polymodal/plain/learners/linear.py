@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
-from polymodal.plain.blocks import Blocks
+from polymodal.plain.blocks import Block, Blocks
 from polymodal.plain.learners.base import LEARNERS, Learner
 from polymodal.plain.learners.contributions import BlockShare
-from polymodal.plain.learners.design import Design
+from polymodal.plain.learners.design import SPAN, WIDE, Design
 from polymodal.plain.learners.goal import Goal
 from polymodal.plain.learners.softmax import softmax
 from polymodal.plain.learners.tuning import Fold, held_loss, inner_folds
@@ -29,6 +30,11 @@ SEARCH_TOLERANCE, TOLERANCE = 1e-3, 1e-4
 GROWTH = 1.5
 """Seconds of a search step in those of the one before: a weaker penalty converges more slowly."""
 ABSENT = -30.0
+SPANS = (0.0, SPAN)
+"""Standard scores up to which numbers may stay as they are: of a power or a logarithm of a number, a line
+through scores that are drawn in comes nearer; what is linear in it needs them as they are."""
+CLEAR = 0.995
+"""Loss in that with scores that are drawn in, below which they stay as they are."""
 FEW, MANY = 1500, 6000
 """Up to so many rows five inner folds choose the penalty, then three, then a single held-out fifth."""
 
@@ -57,7 +63,8 @@ class LinearLearner(Learner[LinearModel]):
     """Logistic regression (multinomial for classes, one per label) or ridge regression.
 
     The penalty is chosen on inner folds, from strong to weak, until the loss on held-out rows rises; it is
-    relative to the mean loss, so that copies of all rows change nothing.
+    relative to the mean loss, so that copies of all rows change nothing. So is one of :data:`SPANS`, by the
+    numbers and categories beside words and pictures.
     """
 
     name = "linear"
@@ -68,12 +75,42 @@ class LinearLearner(Learner[LinearModel]):
         super().__init__()
         self.design = Design()
         self.chosen: dict[int, float] = {}
+        self.span: float | None = None  # chosen in a fit
+        self._loss = 0.0
         self._given: dict[int, float] = {}
 
     def settle(self, like: Learner[LinearModel]) -> None:
-        """Fit with the penalties of a learner that chose them by inner folds."""
+        """Fit with the penalties and the span of a learner that chose them by inner folds."""
         if isinstance(like, LinearLearner):
-            self._given = dict(like.chosen)
+            self._given, self.span = dict(like.chosen), like.span
+
+    def fit(self, blocks: Blocks, goal: Goal, *, seed: int, threads: int | None = None) -> Self:
+        """See :class:`Learner`."""
+        if self.span is None:
+            best = self._best_trial(blocks, goal, seed, threads)
+            self.span = SPANS[0] if best is None or best.span is None else best.span
+            if best is not None and best.design.blocks.keys() == blocks.keys():
+                self.design, self.fitted, self.chosen = best.design, best.fitted, best.chosen
+                self.threads = threads
+                return self
+        self.design = Design(kept_to=self.span)
+        return super().fit(blocks, goal, seed=seed, threads=threads)
+
+    def _best_trial(self, blocks: Blocks, goal: Goal, seed: int, threads: int | None) -> LinearLearner | None:
+        """The better one of the spans, fitted to numbers and categories; None where there are no numbers."""
+        blocks = {name: block for name, block in blocks.items() if _is_tabular(name, block, blocks)}
+        if not any(block.columns.kind == "number" for block in blocks.values()):
+            return None
+        trials: list[LinearLearner] = []
+        begun = self.deadline.clock()
+        for number, span in enumerate(SPANS):
+            if trials and not self.in_time(2 * (self.deadline.clock() - begun)):
+                break
+            trial = LinearLearner()
+            trial.span, trial.deadline = span, self.deadline.share(len(SPANS) + 1 - number)
+            trials.append(trial.fit(blocks, goal, seed=seed, threads=threads))
+            self.hurried |= trial.hurried
+        return trials[-1] if trials[-1]._loss < CLEAR * trials[0]._loss else trials[0]
 
     def can_fit(self, goal: Goal, blocks: Blocks) -> str:
         """Empty unless there are no columns."""
@@ -81,7 +118,7 @@ class LinearLearner(Learner[LinearModel]):
 
     def prepare(self, blocks: Blocks, goal: Goal, seed: int) -> Matrix:
         """Fit the design matrix."""
-        self.chosen = {}
+        self.chosen, self._loss = {}, 0.0
         return self.design.fit(blocks, goal.row_weights)
 
     def join(self, blocks: Blocks) -> Matrix:
@@ -111,6 +148,7 @@ class LinearLearner(Learner[LinearModel]):
             step, begun = self.deadline.clock() - begun, self.deadline.clock()
             if worse >= PATIENCE or not self.in_time(step * (GROWTH + LAST_STEPS / STEPS / len(parts))):
                 break
+        self._loss += least
         return best
 
     def predict_part(self, model: LinearModel, matrix: Matrix) -> np.ndarray:
@@ -155,6 +193,16 @@ class LinearLearner(Learner[LinearModel]):
         """Refuse coefficients of another design or other classes."""
         as_array({"coefficients": model.coefficients}, "coefficients", self.design.width, outputs)
         as_array({"intercepts": model.intercepts}, "intercepts", outputs)
+
+
+def _is_tabular(name: str, block: Block, blocks: Blocks) -> bool:
+    """Whether a block is of a number or a category, not of a text, a picture or the like."""
+    if block.columns.kind == "sparse" or block.values.shape[1] > WIDE:
+        return False
+    own = name.rpartition("/")[0]
+    return not own or all(
+        each.columns.kind != "sparse" for part, each in blocks.items() if part.startswith(f"{own}/")
+    )
 
 
 def _search_folds(goal: Goal, seed: int) -> list[Fold]:

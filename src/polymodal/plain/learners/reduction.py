@@ -35,6 +35,10 @@ class Reduction:
         columns: By block, its number of columns.
         bases: By reduced block ``(columns, reduced)``.
         scales: By wide block ``(2, columns)``: the decomposition is that of its standard scores.
+        middles: By other block of numbers ``(columns,)``: the median of a column that no training row lacks,
+            the value of a missing one later. Trees have not seen one there, and LightGBM would take
+            it for 0, which may be far from all numbers of the column. 0 for other columns, see ``filled``.
+        filled: By block with ``middles``, ``(columns,)`` bool: whether no training row lacks the column.
         categories: The columns of the matrix that are codes of categories; known after :meth:`fit` alone.
         many: Those of sparse blocks, and of blocks with more than :data:`MANY` columns.
     """
@@ -42,13 +46,15 @@ class Reduction:
     columns: dict[str, int] = field(default_factory=dict)
     bases: dict[str, np.ndarray] = field(default_factory=dict)
     scales: dict[str, np.ndarray] = field(default_factory=dict)
+    middles: dict[str, np.ndarray] = field(default_factory=dict)
+    filled: dict[str, np.ndarray] = field(default_factory=dict)
     categories: list[int] = field(default_factory=list)
     many: list[int] = field(default_factory=list)
 
     def fit(self, blocks: Blocks, seed: int) -> np.ndarray:
         """Learn from the training rows, and join them."""
         self.columns = {name: block.values.shape[1] for name, block in blocks.items()}
-        self.bases, self.scales, width = {}, {}, 0
+        self.bases, self.scales, self.middles, self.filled, width = {}, {}, {}, {}, 0
         self.categories, self.many = [], []
         for name, block in blocks.items():
             if isinstance(block.values, Sparse):
@@ -56,6 +62,9 @@ class Reduction:
             elif _is_wide(block) and block.present.any():
                 self.scales[name] = _scale(numbers_of(block))
                 self.bases[name] = _basis(_scores(numbers_of(block), self.scales[name]), seed)
+            elif block.columns.kind == "number" and len(block):
+                self.filled[name] = ~np.isnan(numbers_of(block)).any(axis=0)
+                self.middles[name] = np.where(self.filled[name], np.median(numbers_of(block), axis=0), 0.0)
             size = self._size(name)
             self.categories += range(width, width + size) if block.columns.kind == "category" else ()
             is_many = block.columns.kind == "sparse" or block.values.shape[1] > MANY
@@ -82,7 +91,10 @@ class Reduction:
                 reduced = values @ self.bases[name]
                 parts.append(np.where(block.present[:, None], reduced, np.nan))
             else:
-                parts.append(numbers_of(block))
+                values = numbers_of(block)
+                if name in self.middles:
+                    values = np.where(np.isnan(values) & self.filled[name], self.middles[name], values)
+                parts.append(values)
         return np.hstack(parts) if parts else np.zeros((0, 0))
 
     def by_block(self, blocks: Blocks, found: np.ndarray) -> dict[str, BlockShare]:
@@ -128,6 +140,8 @@ class Reduction:
         for number, name in enumerate(self.columns):
             arrays |= {f"basis{number}": self.bases[name]} if name in self.bases else {}
             arrays |= {f"scale{number}": self.scales[name]} if name in self.scales else {}
+            if name in self.middles:
+                arrays |= {f"middle{number}": self.middles[name], f"filled{number}": self.filled[name]}
         return {"columns": list(self.columns.items())}, arrays
 
     @classmethod
@@ -148,6 +162,9 @@ class Reduction:
                 result.bases[name] = as_array(arrays, f"basis{number}", count, size)
             if f"scale{number}" in arrays:
                 result.scales[name] = as_array(arrays, f"scale{number}", 2, count)
+            if f"middle{number}" in arrays:  # of earlier versions: none
+                result.middles[name] = as_array(arrays, f"middle{number}", count)
+                result.filled[name] = as_array(arrays, f"filled{number}", count, kinds="b")
         return result
 
 
