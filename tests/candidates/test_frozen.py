@@ -16,15 +16,16 @@ import torch
 
 import polymodal as pm
 from polymodal.artifact.shared_weights import restore_weights
-from polymodal.candidates import CANDIDATES
+from polymodal.candidates import CANDIDATES, frozen
 from polymodal.candidates.frozen import FrozenCandidate
 from polymodal.config import Declaration
+from polymodal.data.readers.frozen_reader import FrozenReader
 from polymodal.data.readers.joint_reader import joint_readers
 from polymodal.errors import RunError
 from polymodal.models.blend import BlendConfig, BlendedModel
 from polymodal.models.encoders import TextEncoder
 from polymodal.models.outputs import TokenSequence
-from polymodal.utils.deadline import Deadline
+from polymodal.utils.deadline import Deadline, OutOfTime
 from tests.support.checkpoints import CHECKPOINTS
 from tests.support.command import polymodal, settings
 from tests.support.tables import write_houses
@@ -191,6 +192,32 @@ def test_encoding_that_the_neural_model_takes_over_has_the_time_of_both(candidat
     candidate = FrozenCandidate(job, Path())
     candidate.deadline = candidate.whole.share(2)
     assert candidate._encoding(["note"]) is (candidate.whole if common else candidate.deadline)
+
+
+def test_an_encoder_that_is_too_slow_for_the_time_limit_is_left_out_and_the_others_stay(
+    tmp_path: Path,
+) -> None:
+    write_houses(tmp_path)
+    for name in ("bert", "vit"):
+        CHECKPOINTS[name].save(tmp_path / name)
+    fill, message = frozen.fill_cache, "encoding 'photo' takes about 3m, and 2m are left of the time limit"
+
+    def slow_for_photos(reader: FrozenReader, cells: Any, cache: Any, listed: str, **options: Any) -> bool:
+        if listed == "'photo'":
+            raise OutOfTime(message, 200)
+        return fill(reader, cells, cache, listed, **options)
+
+    photo = ["--set", "inputs.photo.encoder=vit", "--set", "inputs.photo.freeze=true"]
+    options = [*TARGETS, *settings(), *FROZEN, *photo, "--set", "train.candidates=[frozen]"]
+    with mock.patch.object(frozen, "fill_cache", slow_for_photos):
+        made = polymodal("fit", "houses.csv", *options, "-o", "run", folder=tmp_path)
+    assert made.status == 0, made.err
+    line = f"candidate 'frozen': 'photo' read without the pretrained encoder: {message}"
+    assert line in made.out + made.err
+    run, kept = pm.load(tmp_path / "run"), pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    assert list(run.model.members["frozen"].encoders.encoder_of) == ["note"]
+    answers = run.predict(tmp_path / "houses.csv").iloc[kept["row"].to_numpy() - 1]
+    np.testing.assert_allclose(answers["kind_confidence"], kept["kind_confidence"], atol=1e-5)
 
 
 def test_an_encoder_is_stored_once_and_the_run_can_be_moved_copied_and_saved(

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from polymodal.importance.subsets import KeptRows, embed_rows, logits_of
+from polymodal.importance.subsets import EmbeddedRows, KeptRows, embed_rows, logits_of
 from polymodal.models.blend import JointInput
 from polymodal.models.blend_members import PlainInput
+from polymodal.models.outputs import EmbeddedInput
 from polymodal.plain.blocks import Block, Columns
 from tests.support.small_models import small_model, small_rows
 
@@ -37,11 +38,31 @@ def test_subsets_at_once_are_as_one_by_one():
     model, rows = small_model(), small_rows()
     batch = next(embed_rows(model, rows, batch_size=20))
     names = model.config.input_names
-    subsets = [frozenset(names[:1]), frozenset(), frozenset(names)]
+    for subsets in ([frozenset(names[:1]), frozenset(), frozenset(names)], [frozenset(names[:1])] * 2):
+        check_at_once(model, batch, subsets)
+
+
+def check_at_once(model, batch, subsets):
     at_once = logits_of(model, batch.stacked(subsets))
     for target, logits in at_once.items():
         each = torch.cat([logits_of(model, batch.having(subset))[target] for subset in subsets])
         torch.testing.assert_close(logits, each, atol=1e-4, rtol=1e-4)
+
+
+def embedded_input(length):
+    there = torch.ones(3, length, dtype=torch.bool)
+    return EmbeddedInput(torch.randn(3, length, 4), there, there[:, 0])
+
+
+def test_subsets_that_lack_the_large_inputs_are_answered_without_their_tokens():
+    embedded = {"number": embedded_input(1), "photo": embedded_input(49), "word": embedded_input(1)}
+    missing, index = dict.fromkeys(embedded, embedded_input(1)), torch.arange(3)
+    batch = EmbeddedRows(index, embedded, missing, {}, index < 0)
+    subsets = [frozenset(names) for names in (["number", "photo"], ["number"], ["photo"], [])]
+    first, second = batch.together(subsets, 2)
+    assert set(first) == {subsets[1], subsets[3]} and set(second) == {subsets[0], subsets[2]}
+    assert batch.stacked(first)["photo"].tokens.shape == (6, 1, 4)
+    assert batch.stacked(second)["photo"].tokens.shape == (6, 49, 4)
 
 
 def test_encoders_run_once():

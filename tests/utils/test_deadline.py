@@ -99,6 +99,14 @@ def test_work_that_would_come_too_late_is_not_gone_on_with():
     assert list(bounded(range(100), 100, Deadline.start(clock=clock), "encoding")) == list(range(100))
 
 
+def test_the_pace_of_long_work_is_not_that_of_its_slow_beginning():
+    clock, done = FakeClock(), []
+    for item in bounded(range(300), 300, Deadline.start(400, clock=clock), "encoding"):
+        done.append(item)
+        clock.now += 1 if item else 20  # with the first, 500 seconds for all after 2 %
+    assert len(done) == 300
+
+
 def test_work_that_is_nearly_done_is_not_given_up_for_a_slow_moment():
     clock, done = FakeClock(), []
     for item in bounded(range(100), 100, Deadline.start(126, clock=clock), "encoding", share=0.8):

@@ -27,7 +27,7 @@ from polymodal.training.declaration.candidate_choice import pretrained_inputs
 from polymodal.training.frozen_features import fill_cache, frozen_encoders, frozen_reader
 from polymodal.training.output_folder import how_to_finish
 from polymodal.utils.atomic import writing
-from polymodal.utils.deadline import Deadline
+from polymodal.utils.deadline import Deadline, OutOfTime
 
 ENCODERS = "encoders"
 """Folder of the encoders inside that of the candidate: configuration, weights, tokenizers."""
@@ -59,7 +59,7 @@ class FrozenCandidate(PlainCandidate):
 
     def fit(self, *, resume: bool, quiet: bool) -> Tried:
         """See :class:`Candidate`."""
-        self.quiet = quiet
+        self.quiet, self.too_slow = quiet, list[str]()
         return super().fit(resume=resume, quiet=quiet)
 
     def _plain_readers(self) -> dict[str, Reader]:
@@ -69,18 +69,37 @@ class FrozenCandidate(PlainCandidate):
         return {name: every[name] for name in self.job.declaration.inputs if name in every}
 
     def _vector_readers(self, encoded: list[str]) -> dict[str, Reader]:
-        """The readers of inputs with an encoder, which has run over all cells."""
-        job, vectors = self.job, dict[str, Reader]()
+        """The readers of inputs with an encoder, which has run over all cells; without those too slow for the
+        time limit.
+
+        Raises:
+            OutOfTime: If all are.
+        """
+        job, vectors, late = self.job, dict[str, Reader](), list[OutOfTime]()
         self.encoders, self.processor = _encoders(encoded, job.declaration, job.batching)
         for names, encoder in frozen_encoders(self.encoders.encoders, self.encoders.encoder_of):
             reader = frozen_reader(encoder, self.processor, names[0], job.declaration.train)
             cells = list(job.cells(names, ("train", *HELD_OUT)))
             listed = ", ".join(f"'{name}'" for name in names)
             time = self._encoding(names)
-            self.whole_cache &= fill_cache(reader, cells, job.cache, listed, deadline=time, quiet=self.quiet)
+            try:
+                whole = fill_cache(reader, cells, job.cache, listed, deadline=time, quiet=self.quiet)
+            except OutOfTime as error:
+                late.append(error)
+                self.too_slow.append(f"{listed} read without the pretrained encoder: {error}")
+                continue
+            self.whole_cache &= whole
             vectors |= dict.fromkeys(names, VectorReader(reader))
+        if late and not vectors:
+            raise min(late, key=lambda error: error.shortest)
+        if late:
+            self.encoders, self.processor = _encoders(list(vectors), job.declaration, job.batching)
         self.deadline = self.whole.share(self.parts)
         return vectors
+
+    def _skipped(self) -> list[str]:
+        """See :class:`PlainCandidate`."""
+        return [*(f"candidate '{self.name}': {reason}" for reason in self.too_slow), *super()._skipped()]
 
     def _encoding(self, names: Sequence[str]) -> Deadline:
         """The deadline of running the encoder of some inputs.

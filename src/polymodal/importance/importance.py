@@ -266,8 +266,8 @@ def try_inputs(
     }
     order = np.random.default_rng(seed).permutation(len(rows))[:most_rows]
     random = torch.Generator().manual_seed(seed)
-    every = len(game.subsets) + len(game.players)
-    with steps(shown, every * count_batches(len(order), BATCH, deadline)) as step:
+    numbers = {trial: number for number, trial in enumerate([*game.subsets, *game.players])}
+    with steps(shown, len(numbers) * count_batches(len(order), BATCH, deadline)) as step:
         for batch in embed_rows(
             model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline, kept=kept
         ):
@@ -276,11 +276,11 @@ def try_inputs(
             exchanged = [batch.permuted(player, random) for player in game.players]
             answered = chain(
                 subset_logits(model, batch, game.subsets, precision),
-                (logits_of(model, state, precision) for state in exchanged),
+                zip(game.players, (logits_of(model, state, precision) for state in exchanged), strict=True),
             )
-            for number, logits in enumerate(answered):
+            for trial, logits in answered:
                 for name, values in logits.items():
-                    trials[name].add(number, values)
+                    trials[name].add(numbers[trial], values)
                 step()
     return {name: trial for name, trial in trials.items() if len(trial.known)}
 

@@ -89,14 +89,14 @@ def _play(
     precision: str,
 ) -> dict[str, list[AnswerShares]]:
     """Shares by target of the rows ``indices`` ``(rows,)`` of a batch, which have the game's players."""
-    answers: dict[str, list[np.ndarray]] = {name: [] for name in targets}
-    for logits in subset_logits(model, batch.pick(indices), game.subsets, precision):
+    answers: dict[str, dict[frozenset[str], np.ndarray]] = {name: {} for name in targets}
+    for subset, logits in subset_logits(model, batch.pick(indices), game.subsets, precision):
         for name in targets:
             answer = model.head(name).answer(logits[name].to(model.device)).cpu().double()
-            answers[name].append(answer.reshape(len(indices), -1).numpy())
+            answers[name][subset] = answer.reshape(len(indices), -1).numpy()
     result = {}
     for name, tried in answers.items():
-        values = np.stack(tried, axis=-1)  # (rows, outputs, subsets)
+        values = np.stack([tried[subset] for subset in game.subsets], axis=-1)  # (rows, outputs, subsets)
         result[name] = [
             AnswerShares.of_values(values[row], game, list(batch.embedded), int(batch.index[index]))
             for row, index in enumerate(indices.tolist())

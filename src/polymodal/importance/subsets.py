@@ -78,9 +78,18 @@ class EmbeddedRows:
         every, result = torch.arange(len(self.index)), {}
         for name, entry in self.embedded.items():
             missing = [0 if name in subset else len(every) for subset in subsets]
+            if all(missing):  # one token long, however many the input has
+                result[name] = self.missing[name].pick(every.repeat(len(subsets)))
+                continue
             both = entry.beside(self.missing[name])
             result[name] = both.pick(torch.cat([every + first for first in missing]))
         return result
+
+    def together(self, subsets: Sequence[frozenset[str]], size: int) -> list[Sequence[frozenset[str]]]:
+        """The subsets in parts of ``size`` that lack the same large inputs, as far as possible."""
+        large = sorted(self.embedded, key=lambda name: self.embedded[name].nbytes, reverse=True)
+        ordered = sorted(subsets, key=lambda subset: [name in subset for name in large])
+        return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
     def lacking(self, taken: Mapping[str, Tensor]) -> dict[str, EmbeddedCells]:
         """The rows without some cells: of each input in ``taken`` those where ``(rows,)`` is true."""
@@ -208,15 +217,16 @@ def logits_of(model: Predictor, embedded: Embedded, precision: str = "fp32") -> 
 
 def subset_logits(
     model: Predictor, batch: EmbeddedRows, subsets: Sequence[frozenset[str]], precision: str = "fp32"
-) -> Iterator[dict[str, Tensor]]:
-    """The logits of a batch with each subset of the inputs, in order; a blend answers several at once."""
+) -> Iterator[tuple[frozenset[str], dict[str, Tensor]]]:
+    """Each subset of the inputs with the logits of a batch that has these alone; a blend answers several at
+    once, in an order of its own."""
     rows = len(batch.index)
     at_once = max(1, STACKED // max(1, rows)) if isinstance(model, BlendedModel) else 1
-    for start in range(0, len(subsets), at_once):
-        part = subsets[start : start + at_once]
+    for part in batch.together(subsets, at_once):
         if len(part) == 1:
-            yield logits_of(model, batch.having(part[0]), precision)
+            yield part[0], logits_of(model, batch.having(part[0]), precision)
             continue
         logits = logits_of(model, batch.stacked(part), precision)
-        for first in range(0, rows * len(part), rows):
-            yield {name: values[first : first + rows] for name, values in logits.items()}
+        for number, subset in enumerate(part):
+            own = slice(number * rows, (number + 1) * rows)
+            yield subset, {name: values[own] for name, values in logits.items()}

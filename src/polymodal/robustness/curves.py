@@ -97,7 +97,7 @@ class BatchAnswers:
         alone = [frozenset([name]) for name in self.names]
         used = list(dict.fromkeys([frozenset[str](), every, *alone, *(every - each for each in alone)]))
         answered = subset_logits(model, batch, used, precision)
-        self._having = {subset: self._answers(logits) for subset, logits in zip(used, answered, strict=True)}
+        self._having = {subset: self._answers(logits) for subset, logits in answered}
 
     def to(self, embedded: Embedded) -> Answers:
         """Predictions from embedded rows."""

@@ -24,8 +24,8 @@ KEPT_EVERY = 5.0
 """Seconds between two writes of the time that a fit has taken."""
 
 
-TIMED_PIECES, TIMED_SECONDS = 2, 1.0
-"""Pieces of work, and seconds, after which their pace is known."""
+TIMED_PIECES, TIMED_SECONDS, TIMED_SHARE = 2, 1.0, 0.02
+"""Pieces of work, seconds, and the share of the time that they may take, after which their pace is known."""
 T = TypeVar("T")
 
 
@@ -157,8 +157,9 @@ def bounded(
 ) -> Iterator[T]:
     """Iterate over equal pieces of work as long as all of them can be done in time.
 
-    The more of them is done, the more of the time may go into the rest: half of what ``share`` leaves, at the
-    end. Work that is nearly done is not given up for a slow moment.
+    The first piece is often slower than the others, so that their pace is taken from the second on. The more
+    of them is done, the more of the time may go into the rest: half of what ``share`` leaves, at the end. Work
+    that is nearly done is not given up for a slow moment.
 
     Args:
         items: Of the work, ``total`` of them.
@@ -171,11 +172,14 @@ def bounded(
     Raises:
         OutOfTime: Once the first pieces show that the others would come too late.
     """
-    begun, left = deadline.clock(), deadline.left
+    begun, left, first = deadline.clock(), deadline.left, 0.0
     for done, item in enumerate(items):
         passed, allowed = deadline.clock() - begun, (share + (1 - share) / 2 * done / total) * left
-        if done >= after and passed >= TIMED_SECONDS and passed / done * total > allowed:
-            deadline.before(deadline.left - (allowed - passed)).require(passed / done * (total - done), what)
+        first = passed if done == 1 else first
+        if done >= after and passed >= max(TIMED_SECONDS, TIMED_SHARE * allowed):
+            pace = (passed - first) / (done - 1) if done > 1 else passed
+            rest = pace * (total - done)
+            deadline.before(deadline.left - (allowed - passed)).require(rest, what)
         yield item
 
 
