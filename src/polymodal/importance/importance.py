@@ -266,7 +266,8 @@ def try_inputs(
     }
     order = np.random.default_rng(seed).permutation(len(rows))[:most_rows]
     random = torch.Generator().manual_seed(seed)
-    numbers = {trial: number for number, trial in enumerate([*game.subsets, *game.players])}
+    every: list[Any] = [*game.subsets, *game.players]
+    numbers = {tried: number for number, tried in enumerate(every)}
     with steps(shown, len(numbers) * count_batches(len(order), BATCH, deadline)) as step:
         for batch in embed_rows(
             model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline, kept=kept
@@ -278,9 +279,9 @@ def try_inputs(
                 subset_logits(model, batch, game.subsets, precision),
                 zip(game.players, (logits_of(model, state, precision) for state in exchanged), strict=True),
             )
-            for trial, logits in answered:
+            for tried, logits in answered:
                 for name, values in logits.items():
-                    trials[name].add(numbers[trial], values)
+                    trials[name].add(numbers[tried], values)
                 step()
     return {name: trial for name, trial in trials.items() if len(trial.known)}
 

@@ -158,8 +158,8 @@ def bounded(
     """Iterate over equal pieces of work as long as all of them can be done in time.
 
     The first piece is often slower than the others, so that their pace is taken from the second on. The more
-    of them is done, the more of the time may go into the rest: half of what ``share`` leaves, at the end. Work
-    that is nearly done is not given up for a slow moment.
+    of them is done, the more of the time may go into the rest: half of what ``share`` leaves, at the end.
+    Work that is nearly done is not given up for a slow moment.
 
     Args:
         items: Of the work, ``total`` of them.
