@@ -14,6 +14,7 @@ import numpy as np
 
 from polymodal.errors import PolymodalError, one_line
 from polymodal.plain.blocks import Block, Blocks
+from polymodal.plain.coded_numbers import useful_codes, without_codes
 from polymodal.plain.features import FEATURIZERS, Featurizer
 from polymodal.plain.learners import LEARNERS, Goal, Learner
 from polymodal.plain.storage import as_list, as_number, as_object, read_state, refusing, write_state
@@ -54,6 +55,7 @@ class PlainModel:
         kinds: The classes of the learners, by name.
         members: By target and learner, what was fitted.
         left_out: By target and learner, why a learner is not used, in one line.
+        coded: By target, the whole numbers that its learners read as categories, too; of a fit alone.
     """
 
     kinds: ClassVar[Registry[type[Learner]] | Mapping[str, type[Learner]]] = LEARNERS
@@ -73,6 +75,7 @@ class PlainModel:
         self.seed, self.threads = seed, threads
         self.members: dict[str, dict[str, Member]] = {}
         self.left_out: dict[str, dict[str, str]] = {}
+        self.coded: dict[str, frozenset[str]] = {}
 
     def new_learner(self, name: str) -> Learner:
         """A learner that is not fitted yet."""
@@ -116,6 +119,8 @@ class PlainModel:
             known = {} if like is None else like.members.get(target, {})
             names = None if learners is None else learners.get(target, ())
             own = blocks if index is None else rows_of(blocks, index)
+            if like is not None and target in like.coded:
+                self.coded[target] = like.coded[target]
             self.fit_target(target, own, goal, known, names, deadline.share(len(goals) - number))
         return self
 
@@ -145,8 +150,15 @@ class PlainModel:
     ) -> None:
         """Fit the learners of one target, all or ``names``; ``known`` ones have chosen their settings."""
         self.left_out[target] = {}
+        if target not in self.coded:
+            self.coded[target] = useful_codes(blocks, goal, self.seed)
         self.members[target] = self._fitted(
-            blocks, goal, self.left_out[target], names, known=known or {}, deadline=deadline
+            without_codes(blocks, self.coded[target]),
+            goal,
+            self.left_out[target],
+            names,
+            known=known or {},
+            deadline=deadline,
         )
 
     def out_of_fold(
@@ -192,6 +204,7 @@ class PlainModel:
         for fold in bounded(numbers, len(numbers), deadline, what, after=1):
             train, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             seen, unseen = shared.fold_blocks(train, held)
+            seen = without_codes(seen, self.coded.get(target, frozenset()))
             members = self._fitted(
                 seen, goal.rows(train), reasons, tuple(results), known=known, deadline=deadline
             )

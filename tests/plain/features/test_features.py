@@ -148,3 +148,27 @@ def test_features_load_no_torch():
     code = "import sys, polymodal.plain.features; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("numbers", "codes"),
+    [
+        ([3, 1, 7] * 4, [1, 3, 7]),
+        ([3, 1] * 6, []),  # of two values a line says all
+        ([0.5, 1, 2] * 4, []),
+        ([*range(10)] * 2, []),  # too few rows of each
+    ],
+)
+def test_whole_numbers_that_repeat_are_categories_beside(numbers, codes):
+    featurizer = NumberFeaturizer().fit([[float(number)] for number in numbers])
+    assert featurizer.codes == codes
+    blocks = featurizer.blocks([[3.0], [4.0], [99.0], []])
+    assert {*blocks} == ({"", "codes"} if codes else {""})
+    if codes:
+        np.testing.assert_array_equal(blocks["codes"].values[:, 0], [1, np.nan, np.nan, np.nan])
+        again = NumberFeaturizer.restore(featurizer.settings(), {})
+        np.testing.assert_array_equal(again.blocks([[7.0]])["codes"].values, [[2]])
+        damaged = featurizer.settings()
+        damaged["options"] = {"offset": 0.0, "codes": [7, 1, 3]}
+        with pytest.raises(ValueError, match="codes"):
+            NumberFeaturizer.restore(damaged, {})

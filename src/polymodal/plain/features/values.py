@@ -13,19 +13,28 @@ from polymodal.plain.features.base import FEATURIZERS, LIMIT, VALUE, Featurizer,
 from polymodal.plain.sparse import Sparse
 from polymodal.utils.records import Settings
 
+CODES = "codes"
+"""The part of the features of numbers that has them as categories."""
+
 
 @FEATURIZERS.register("number")
 class NumberFeaturizer(Featurizer):
     """Numbers as they are, or less the training median where float32 would merge several of them.
 
+    Whole numbers that repeat are categories beside, for they may be codes; which models read them as such is
+    chosen by the answers, see :mod:`polymodal.plain.coded_numbers`.
+
     Args:
         offset: What is subtracted, in float64, before the numbers become float32.
+        codes: The numbers that are categories, in order.
     """
 
     modality = "number"
+    FEWEST_CODES, MOST_CODES = 3, 1000
+    ROWS_A_CODE = 3
 
-    def __init__(self, *, offset: float = 0.0) -> None:
-        self.offset = float(offset)
+    def __init__(self, *, offset: float = 0.0, codes: Sequence[float] = ()) -> None:
+        self.offset, self.codes = float(offset), [float(code) for code in codes]
 
     def learn(self, items: Sequence[float]) -> None:
         """See :class:`Featurizer`; moments in seconds and the like differ beyond the 7 digits of float32."""
@@ -33,14 +42,32 @@ class NumberFeaturizer(Featurizer):
         median = float(np.median(numbers))
         self.offset = median if _distinct(numbers - median) > _distinct(numbers) else 0.0
         self.columns = {"": Columns((VALUE,), "number")}
+        distinct = np.unique(numbers) if (numbers == np.round(numbers)).all() else numbers[:0]
+        most = min(self.MOST_CODES, len(numbers) // self.ROWS_A_CODE)
+        self.codes = distinct.tolist() if self.FEWEST_CODES <= len(distinct) <= most else []
+        if self.codes:
+            self.columns[CODES] = Columns((VALUE,), "category", len(self.codes))
 
     def features(self, items: Sequence[float]) -> Mapping[str, Matrix]:
-        """See :class:`Featurizer`."""
-        return {"": dense(np.asarray(items, np.float64)[:, None] - self.offset)}
+        """See :class:`Featurizer`; NaN for a number that is no code."""
+        numbers = np.asarray(items, np.float64)[:, None]
+        result: dict[str, Matrix] = {"": dense(numbers - self.offset)}
+        if CODES in self.columns:
+            codes = np.array(self.codes)
+            index = np.minimum(np.searchsorted(codes, numbers), len(codes) - 1)
+            result[CODES] = np.where(codes[index] == numbers, index, np.nan).astype(np.float32)
+        return result
 
     def options(self) -> Settings:
         """See :class:`Featurizer`."""
-        return {"offset": self.offset}
+        return {"offset": self.offset, "codes": list(self.codes)}
+
+    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """See :class:`Featurizer`."""
+        super().load_arrays(arrays)
+        count = self.columns[CODES].categories if CODES in self.columns else 0
+        if len(self.codes) != count or not (np.diff(self.codes) > 0).all():
+            raise ValueError("a featurizer of numbers with other codes than its columns have")
 
 
 def _distinct(numbers: np.ndarray) -> int:
