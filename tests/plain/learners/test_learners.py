@@ -417,3 +417,15 @@ def test_boosting_finds_what_only_two_of_two_columns_give():
     classes = np.floor(values).astype(int).sum(axis=1) % 2
     answers = fitted("boosting", blocks, Goal("classes", classes, 2)).predict(blocks)
     assert (answers.argmax(axis=1) == classes).mean() > 0.8
+
+
+def test_a_forest_of_few_columns_chooses_among_them():
+    """Splits of a column that is drawn blindly waste most of the rows on noise."""
+    random = np.random.default_rng(0)
+    values = random.uniform(-2, 2, size=(600, 3)).astype(np.float32)
+    blocks = {"x": Block(values, np.ones(600, bool), Columns(tuple("abc"), "number"))}
+    truth = np.sin(2 * values[:, 0]) + np.abs(values[:, 1])
+    seen, new = np.arange(600) < 400, np.arange(600) >= 400
+    learner = fitted("forest", {"x": blocks["x"].rows(seen)}, Goal("numbers", truth[seen], 1))
+    errors = learner.predict({"x": blocks["x"].rows(new)}) - truth[new]
+    assert 1 - (errors**2).mean() / truth[new].var() > 0.95

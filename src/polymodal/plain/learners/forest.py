@@ -20,8 +20,9 @@ LEAVES = 256
 SMALLEST_LEAF = 2
 SHARE = 1 - 1 / np.e
 """Of the rows that a tree is fitted to: as many different ones as a bootstrap sample has."""
-COLUMNS = 1 / 3
-"""Share of the columns that a split is chosen from (Breiman 2001, for numbers)."""
+COLUMNS, FEWEST_COLUMNS = 1 / 3, 3
+"""Share of the columns that a split is chosen from (Breiman 2001, for numbers), of few columns at least so
+many: a single one is chosen blindly."""
 
 
 @LEARNERS.register("forest")
@@ -58,6 +59,6 @@ class ForestLearner(BoostingLearner):
             "lambda_l2": 0.0,
             "bagging_fraction": SHARE,
             "feature_fraction": 1.0,
-            "feature_fraction_bynode": COLUMNS,
+            "feature_fraction_bynode": max(COLUMNS, min(1.0, FEWEST_COLUMNS / max(columns, 1))),
         }
         return super().options(goal, seed, columns) | own
