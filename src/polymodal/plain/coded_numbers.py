@@ -1,7 +1,7 @@
 """Whole numbers that are codes of something (a person, a shop, a month): which of them models read as such.
 
-A column of codes is taken for a number where nothing in it or in its name says otherwise. What remains of the
-answers beside a linear model of the numbers is then explained by the mean of each code.
+A column of codes is taken for a number where neither its cells nor its name show that it is none. What a
+linear model of the numbers leaves of the answers is then explained by the mean of each code.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def without_codes(blocks: Blocks, kept: frozenset[str]) -> Blocks:
 
 
 def useful_codes(blocks: Blocks, goal: Goal, seed: int) -> frozenset[str]:
-    """The names of the blocks of codes that tell more of the answers than the numbers do.
+    """The names of the blocks of codes that explain more of the answers than the numbers do.
 
     Args:
         blocks: Of the rows of ``goal``.
