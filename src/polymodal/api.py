@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from polymodal.utils.distributed import is_main as is_main_process
     from polymodal.utils.distributed import stop as stop_processes
     from polymodal.utils.hub_files import go_offline
+    from polymodal.utils.libraries import missing_library
     from polymodal.utils.progress import Remarks
     from polymodal.utils.records import JsonObject, JsonValue
     from polymodal.utils.threads import available_threads
@@ -193,6 +194,7 @@ _HOMES = {
     "polymodal.utils.deadline": "Deadline read_limit",
     "polymodal.utils.distributed": "is_main_process:is_main stop_processes:stop",
     "polymodal.utils.hub_files": "go_offline",
+    "polymodal.utils.libraries": "missing_library",
     "polymodal.utils.progress": "Remarks",
     "polymodal.utils.records": "JsonObject JsonValue",
     "polymodal.utils.threads": "available_threads",
@@ -224,7 +226,7 @@ __all__ = [
     "export", "find_format", "fit", "fit_folds", "fit_fusions", "fit_searched", "fit_together", "go_offline",
     "grow", "how_to_fix", "index_to", "init", "is_export", "is_main_process", "joined", "json_rows",
     "leaders", "leading_metric", "list_runs", "listed", "load", "mean_of_units", "measure", "media_names",
-    "metric", "most_rows", "naming_library",
+    "metric", "missing_library", "most_rows", "naming_library",
     "neural_shares", "number", "one_line", "open_export", "open_index", "option",
     "parse_instead", "part_of", "path_line", "points", "predict_to", "pretrain", "prompt_columns",
     "raise_terminated", "read_limit", "read_manifest", "read_row", "read_samples", "read_table", "recognise",

@@ -32,7 +32,7 @@ from polymodal.utils import hub_files
 from polymodal.utils.deadline import Deadline
 from tests.plain.learners.test_learners import blocks_of, check, goal_of, removed
 from tests.support.checkpoints import CHECKPOINTS as ENCODERS
-from tests.support.command import polymodal, settings
+from tests.support.command import error, polymodal, settings
 from tests.support.tables import write_houses
 
 pytest.importorskip("tabicl")
@@ -115,6 +115,16 @@ def refused(folder: Path, *options: str, targets: list[str] = BOTH) -> str:
 def table(tmp_path: Path) -> Path:
     write_houses(tmp_path)
     return tmp_path
+
+
+def test_a_server_of_a_run_that_needs_the_package_names_it(
+    houses: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [*sys.modules, "tabicl"]:
+        if name.partition(".")[0] == "tabicl":
+            monkeypatch.setitem(sys.modules, name, None)  # as Python does where there is none
+    line = error(houses, "serve", "alone", "--port", "0")
+    assert line.startswith("alone") and line.endswith(': pip install "polymodal[tabicl]"')
 
 
 def test_it_is_listed_beside_the_others(houses: Path) -> None:

@@ -167,7 +167,7 @@ def test_a_run_names_the_library_that_it_needs(fitted_houses, tmp_path):
     command = [sys.executable, tmp_path / "serve.py", "serve", fitted_houses / "run", "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
-    assert re.search(r"a run needs \w+, which is not installed; an export of it does not", done.stderr)
+    assert re.search(r"needs ([\w-]+), which is not installed: pip install \1\. An export", done.stderr)
 
 
 def test_a_folder_that_is_not_there_is_named_without_these_libraries(tmp_path):

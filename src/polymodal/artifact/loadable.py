@@ -8,6 +8,7 @@ from pathlib import Path
 
 from polymodal.errors import ConfigError, RunError
 from polymodal.runtime.opening import is_export
+from polymodal.utils.libraries import missing_library
 
 
 def require_loadable(path: Path) -> None:
@@ -30,16 +31,18 @@ def naming_library(path: Path) -> Iterator[None]:
     """Name a library that is not installed, which the run in ``path`` needs inside the block.
 
     Raises:
-        ConfigError: With what needs none.
+        ConfigError: With the command that installs it.
         RunError: If there is no such folder.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        library = (error.name or "").partition(".")[0]
-        if library == "polymodal":
+        missing = missing_library(error)
+        if missing is None:
             raise
         if not path.is_dir():
             raise RunError(f"{path}: no such folder, expected an export to ONNX, or a run") from None
-        reason = f"a run needs {library}, which is not installed; an export of it does not"
-        raise ConfigError(f"{path}: {reason}: polymodal export RUN --to onnx") from None
+        package, install = missing
+        reason = f"the run needs {package}, which is not installed: {install}"
+        fix = "An export of it may do without: polymodal export RUN --to onnx"
+        raise ConfigError(f"{path}: {reason}. {fix}") from None

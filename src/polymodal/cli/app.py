@@ -173,6 +173,9 @@ def one_line_error(error: Exception) -> api.PolymodalError | None:
     """The error to print in one line; None for an error in the program, which has a traceback."""
     if isinstance(error, api.PolymodalError):
         return error
+    if isinstance(error, ModuleNotFoundError) and (missing := api.missing_library(error)) is not None:
+        package, install = missing
+        return api.PolymodalError(f"this needs {package}, which is not installed: {install}")
     if not isinstance(error, OSError):
         return None
     if error.errno in api.FULL:

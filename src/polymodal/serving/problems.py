@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from polymodal.api import PolymodalError, one_line
+from polymodal.api import PolymodalError, missing_library, one_line
 
 LOG = logging.getLogger("polymodal.serving")
 LONGEST = 1000
@@ -137,6 +137,16 @@ def install_handlers(app: FastAPI, without_paths: Callable[[str], str]) -> None:
     async def of_run(request: Request, error: Exception) -> JSONResponse:
         return error_response(request.url.path, Refusal(422, without_paths(str(error))))
 
+    async def lacking(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, ModuleNotFoundError)
+        missing = missing_library(error)
+        if missing is None:
+            return await unexpected(request, error)
+        package, install = missing
+        message = f"this needs {package}, which is not installed where the server runs: {install}"
+        LOG.warning("%s: %s", request.url.path, message)
+        return error_response(request.url.path, Refusal(HTTPStatus.NOT_IMPLEMENTED, message))
+
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         number = uuid.uuid4().hex[:8]
         LOG.error("error %s of %s", number, request.url.path, exc_info=error)
@@ -151,6 +161,7 @@ def install_handlers(app: FastAPI, without_paths: Callable[[str], str]) -> None:
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(PolymodalError, of_run)
+    app.add_exception_handler(ModuleNotFoundError, lacking)
     app.add_exception_handler(Exception, unexpected)
 
 
