@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import sys
 
 import pytest
@@ -117,3 +118,24 @@ def test_a_format_whose_libraries_are_not_installed_names_the_extra(name, lackin
                     "pip install -U 'polymodal[export]'")  # fmt: skip
     with pytest.raises(pm.ConfigError, match=fix):
         load_writer(name)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_an_interrupted_export_leaves_nothing_and_one_line(runs, monkeypatch, number, status, word):
+    pytest.importorskip("onnx", reason="onnx is not installed")
+
+    def interrupted(run, folder, int8):
+        (folder / "model.onnx").write_bytes(b"half of it")
+        signal.raise_signal(number)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr("polymodal.exporting.onnx.writing.write_model", interrupted)
+    monkeypatch.setattr("polymodal.exporting.onnx.writing.write_blend", interrupted)
+    try:
+        result = polymodal("export", "fit", "--to", "onnx", "-o", "new/out", folder=runs)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (result.status, result.out, result.err) == (status, "", f"{word}\n")
+    assert not (runs / "new").exists()

@@ -40,22 +40,35 @@ def folder_aside(folder: Path, last: str) -> Iterator[Path]:
     """Yield an empty folder; its files then move to ``folder`` one by one, ``last`` as the last.
 
     If ``last`` was not in ``folder`` before, its presence means that the other files are complete. After an
-    error, a folder that was not there before is not there either.
+    error, or Ctrl-C, a folder that was empty is empty, and one that was not there is not there either.
     """
-    part, was_there = folder / ".part", folder.is_dir()
+    part = folder / ".part"
     discard(part)
-    part.mkdir(parents=True)
+    was_empty = not folder.is_dir() or not any(folder.iterdir())
+    new, moved = make_folders(part), list[Path]()
     try:
         yield part
         give_usual_mode(part)
         for path in sorted(part.iterdir(), key=lambda path: path.name == last):
             if path.is_dir():
                 discard(folder / path.name)
-            os.replace(path, folder / path.name)
+            moved.append(folder / path.name)
+            os.replace(path, moved[-1])
+    except BaseException:
+        for path in moved if was_empty else ():
+            _remove(path)
+        raise
     finally:
         discard(part)
-        if not was_there and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        remove_empty(new)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it exists."""
+    if path.is_dir() and not path.is_symlink():
+        discard(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def discard(folder: Path) -> None:

@@ -100,6 +100,24 @@ def test_a_write_that_fails_leaves_what_stood_there(tmp_path):
     assert (tmp_path / "a.json").read_text() == "old"
 
 
+@pytest.mark.parametrize("was_there", [True, False])
+def test_ctrl_c_between_two_files_leaves_an_empty_folder_empty(tmp_path, monkeypatch, was_there):
+    def interrupted(source, target):
+        if not str(target).endswith("b.json"):
+            return replace(source, target)
+        raise KeyboardInterrupt
+
+    replace, folder = os.replace, tmp_path / "new" / "out"
+    if was_there:
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), folder_aside(folder, last="b.json") as part:
+        (part / "inner").mkdir()
+        for name in ("a.json", "b.json", "inner/c.json"):
+            (part / name).write_text("{}")
+    assert list(tmp_path.rglob("*")) == ([tmp_path / "new", folder] if was_there else [])
+
+
 def test_why_a_library_could_not_write():
     rust = SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
     assert why_not_written(FULL) == why_not_written(rust) == "No space left on device"
