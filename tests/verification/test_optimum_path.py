@@ -7,7 +7,7 @@ from polymodal.data.chat.chat_tokenizer import train_language_tokenizer
 from polymodal.data.chat.messages import USER, Message
 from polymodal.errors import RunError
 from polymodal.exporting.optimum.decoding import ExportedWords
-from polymodal.verification.optimum_path import GreedySettings, answered, read_settings
+from polymodal.verification.optimum_path import GreedySettings, answered, check_length, read_settings
 from tests.support.counting_export import change, write_counting_export
 from tests.support.llava_runs import TEXTS
 
@@ -78,6 +78,16 @@ def test_settings_are_read_and_decoding_that_is_not_greedy_is_named(made):
     assert isinstance(settings, GreedySettings) and settings.max_new_tokens == 12
     change(folder / "generation_config.json", num_beams=3)
     assert "num_beams is 3" in str(read_settings(folder))
+
+
+@pytest.mark.parametrize(("own", "reason"), [(11, "that of its run 11"), (None, "that of its run none")])
+def test_a_limit_beyond_that_of_the_run_is_refused_in_one_line(made, own, reason):
+    folder = made(None)
+    settings = read_settings(folder)
+    check_length(folder, settings, 12)
+    with pytest.raises(RunError, match=f"max_new_tokens is 12, and {reason}. Export again") as caught:
+        check_length(folder, settings, own)
+    assert "\n" not in str(caught.value)
 
 
 def test_suppressed_tokens_that_the_graph_does_not_have_are_refused(processor, made):

@@ -15,6 +15,7 @@ from polymodal.exporting.optimum.decoding import ExportedWords, greedy
 from polymodal.runs.answering import reply_batch
 from polymodal.runs.core import RunBase
 from polymodal.runs.generation_run import GenerationRun
+from polymodal.runs.replies import usual_tokens
 from polymodal.runtime.manifest import INT8
 from polymodal.utils.json_files import read_json
 from polymodal.verification.answers import table_of
@@ -70,6 +71,7 @@ def through_optimum(replay: Replay, path: Path) -> Iterator[PathResult]:
         yield PathResult(f"export {path.name}", NOT_REPLAYED, reason=settings)
         return
     run = cast(GenerationRun, RunBase.load(replay.folder, device="cpu"))
+    check_length(path, settings, usual_tokens(run))
     rows = run.readable(table_of(replay.samples))
     texts = answered(run.processor, words, (rows[index] for index in range(len(rows))), settings)
     answers: list[dict[str, Any]] = [{"values": {run.column: text}} for text in texts]
@@ -148,6 +150,23 @@ def read_settings(folder: Path) -> GreedySettings | str:
     except (OSError, ValueError) as error:
         reason = one_line(str(error), 200)
     raise RunError(f"{path}: no readable settings of decoding ({reason}). Export again")
+
+
+def check_length(folder: Path, settings: GreedySettings, own: int | None) -> None:
+    """Refuse an export that would answer at more length than its run: whoever wrote it may have named any.
+
+    Args:
+        folder: Of the export.
+        settings: Of the export.
+        own: The most tokens of an answer of the run; None where it names none.
+
+    Raises:
+        RunError: Naming both.
+    """
+    if own is None or settings.max_new_tokens > own:
+        limit = "none" if own is None else f"{own:,}"
+        reason = f"max_new_tokens is {settings.max_new_tokens:,}, and that of its run {limit}"
+        raise RunError(f"{folder / SETTINGS}: {reason}. Export again")
 
 
 def beyond_greedy(settings: Mapping[str, Any]) -> str | None:

@@ -11,8 +11,10 @@ import polymodal as pm
 from polymodal.data.chat.chat_tokenizer import train_language_tokenizer
 from polymodal.exporting.optimum.decoding import ExportedWords
 from polymodal.runs.answering import answer_turns
+from polymodal.utils.checksums import write_whole_sums
 from polymodal.verification.optimum_path import answered, read_settings
 from tests.support.command import polymodal
+from tests.support.counting_export import change
 from tests.support.llava_runs import SMALL, TALKS, language_model, save_tower
 from tests.support.tables import house_rows, write_table
 
@@ -80,6 +82,19 @@ def test_kept_rows_of_text_alone_are_answered_alike(texts):
     assert result.status == 0, result.err
     (found,) = [each for each in result.json["paths"] if each["path"] == "export out"]
     assert found["verdict"] == "equal" and found["rows"] == result.json["samples"] > 1
+
+
+def test_an_export_that_answers_at_more_length_than_its_run_is_refused(texts, tmp_path):
+    shutil.copytree(texts[1], tmp_path / "out")
+    change(tmp_path / "out" / "generation_config.json", max_new_tokens=10**12)
+    change(tmp_path / "out" / "optimum.json", context=None)
+    write_whole_sums(tmp_path / "out")
+    options = ["--paths", "exports", "--export", tmp_path / "out"]
+    result = polymodal("verify", "run", *options, folder=texts[1].parent)
+    assert result.status == 1
+    own = read_settings(texts[1]).max_new_tokens
+    reason = f"max_new_tokens is 1,000,000,000,000, and that of its run {own}. Export again"
+    assert reason in result.out.splitlines()[-1], result.out
 
 
 def test_its_card_holds_a_program_that_answers(texts, capsys):
