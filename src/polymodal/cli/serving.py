@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -122,12 +122,20 @@ def serve(
     if replicas is not None and engine is None:
         raise typer.BadParameter("it goes with --engine ray", param_hint="--replicas")
     _check(runs, index)
-    _server(engine, replicas or 1)(
-        runs, index=index, host=host, port=port, token=token, limits=_limits(limit or []),
+    with _naming_the_extra():
+        from polymodal.serving.ray_server import serve_by_ray
+        from polymodal.serving.serve_request import ServeRequest
+        from polymodal.serving.server import serve as serve_here
+    request = ServeRequest(
+        runs=runs, index=index, host=host, port=port, token=token, limits=_limits(limit or []),
         hosts=public_host or [], origins=cors or [], allowed_hosts=allow_host or [], decoders=decoders,
         device=device, threads=threads, precision=(precision or Precision.fp32).value,
         on_ready=typer.echo,
     )  # fmt: skip
+    if engine is ServerEngine.ray:
+        serve_by_ray(request, replicas or 1)
+    else:
+        serve_here(request)
 
 
 def _check(runs: list[Path], index: Path | None) -> None:
@@ -141,24 +149,20 @@ def _check(runs: list[Path], index: Path | None) -> None:
         api.read_manifest(index)
 
 
-def _server(engine: ServerEngine | None, replicas: int) -> Callable[..., None]:
-    """The function that serves, which needs an extra.
+@contextmanager
+def _naming_the_extra() -> Iterator[None]:
+    """Name the extra that is not installed, which an import inside the block needs.
 
     Raises:
-        ConfigError: If the extra is not installed.
+        ConfigError: If it is not.
     """
     try:
-        if engine is ServerEngine.ray:
-            from polymodal.serving.ray_server import serve_by_ray
-
-            return partial(serve_by_ray, replicas=replicas)
-        from polymodal.serving.server import serve
+        yield
     except ImportError as error:
         if str(error.name).partition(".")[0] == "polymodal":
             raise
         fix = "pip install 'polymodal[serve]'"
         raise api.ConfigError(f"a server needs {error.name}, which is not installed: {fix}") from None
-    return serve
 
 
 def _limits(given: list[str]) -> dict[str, str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,9 @@ from fastapi import FastAPI
 
 from polymodal import api
 from polymodal.api import ConfigError, RunError
-from polymodal.serving.app import Access, create_app
-from polymodal.serving.limits import Limits
+from polymodal.serving.app import create_app
+from polymodal.serving.serve_request import ServeRequest
 from polymodal.serving.server import DRAINING_SECONDS, address_of, bind, is_local
-from polymodal.serving.service import Service
 
 NAME = "polymodal"
 
@@ -24,64 +24,50 @@ class Replica:
     """What Ray Serve places on a machine; its requests go to the application."""
 
 
-def serve_by_ray(
-    runs: Sequence[str | Path],
-    *,
-    replicas: int = 1,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    limits: Mapping[str, str | float] | None = None,
-    hosts: Sequence[str] = (),
-    origins: Sequence[str] = (),
-    on_ready: Callable[[str], None] | None = None,
-    **options: Any,
-) -> None:
+def serve_by_ray(request: ServeRequest, replicas: int = 1) -> None:
     """Serve runs on the cluster that ``RAY_ADDRESS`` names until SIGTERM or Ctrl-C.
 
     The proxy of Ray Serve reads requests, so that the limits on the time of header and body and on the number
     of connections are its own. Each replica has its own figures at ``/metrics``.
 
     Args:
-        runs: Their folders, which all machines of the cluster have.
+        request: Of the user. All machines of the cluster have the runs; the proxy listens on the address,
+            whose port cannot be 0, for the proxy does not report which one it took.
         replicas: Each loads the runs and computes batches of its own.
-        host: Address that the proxy listens on.
-        port: See ``host``; 0 is refused, for the proxy does not report which one it took.
-        limits: That are lowered, by name.
-        hosts: Names under which the server may be addressed, besides this machine's own.
-        origins: Other sites that may send requests.
-        on_ready: Called with a line that names the address, once requests are taken.
-        options: Of :meth:`Service.load`.
 
     Raises:
         ConfigError: If Ray is not installed, a limit is unknown or raised, or there is no such device.
         RunError: If the address cannot be used, Ray not be reached or serves already, or no replica starts.
     """
-    chosen = Limits.lowered(limits or {})
+    limits, host, port = request.lowered, request.host, request.port
     if port == 0:
         raise RunError("--port 0: with --engine ray the port has to be named")
     listener = bind(host, port)  # an address that cannot be used is named before Ray starts
-    access = Access(hosts, origins, is_local=is_local(listener))
+    access = request.access(is_local=is_local(listener))
     listener.close()
     serve = _ray_serve()
-    needs = _needs(options.get("threads"), options.get("device"))
-    options["threads"] = needs["num_cpus"]
-    folders = [str(Path(folder).resolve()) for folder in runs]
-    if options.get("index") is not None:
-        options["index"] = Path(options["index"]).resolve()
+    needs = _needs(request.threads, request.device)
+    placed = _for_replicas(request, needs["num_cpus"])
 
     def build() -> FastAPI:
-        return create_app(Service.load(folders, limits=chosen, **options), access)
+        return create_app(placed.load(), access)
 
     try:
         serve.start(http_options={"host": host, "port": port})
-        _place(serve, build, num_replicas=replicas, max_ongoing_requests=chosen.connections,
+        _place(serve, build, num_replicas=replicas, max_ongoing_requests=limits.connections,
                ray_actor_options=needs)  # fmt: skip
-        names = ", ".join(Path(folder).name for folder in folders)
-        if on_ready:
-            on_ready(f"Serving {names} at {address_of(host, port)} by {replicas} replicas. Ctrl-C ends it")
+        names = ", ".join(Path(folder).name for folder in placed.runs)
+        request.ready(f"Serving {names} at {address_of(host, port)} by {replicas} replicas. Ctrl-C ends it")
         _wait_for_a_signal()
     finally:
         serve.shutdown()
+
+
+def _for_replicas(request: ServeRequest, threads: int) -> ServeRequest:
+    """The request as replicas get it, which may work in other folders: with whole paths."""
+    runs = [Path(folder).resolve() for folder in request.runs]
+    index = None if request.index is None else Path(request.index).resolve()
+    return replace(request, runs=runs, index=index, threads=threads, on_ready=None)
 
 
 def _ray_serve() -> Any:

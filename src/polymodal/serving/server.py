@@ -4,67 +4,46 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
 from polymodal.api import RunError
-from polymodal.serving.app import Access, create_app
+from polymodal.serving.app import create_app
 from polymodal.serving.connections import timed_connections
-from polymodal.serving.limits import Limits
+from polymodal.serving.serve_request import ServeRequest
 from polymodal.serving.service import Service
 
 DRAINING_SECONDS = 30
 """How long requests in flight may take after SIGTERM."""
 
 
-def serve(
-    runs: Sequence[str | Path],
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    limits: Mapping[str, str | float] | None = None,
-    hosts: Sequence[str] = (),
-    origins: Sequence[str] = (),
-    on_ready: Callable[[str], None] | None = None,
-    **options: Any,
-) -> None:
+def serve(request: ServeRequest) -> None:
     """Serve runs until SIGTERM or Ctrl-C.
 
     Args:
-        runs: Their folders.
-        host: Address to listen on.
-        port: 0 for a free one.
-        limits: That are lowered, by name.
-        hosts: Names under which the server may be addressed, besides this machine's own.
-        origins: Other sites, such as ``https://example.org``, that may send requests.
-        on_ready: Called with a line that names the address, once requests are taken.
-        options: Of :meth:`Service.load`.
+        request: Of the user.
 
     Raises:
         RunError: If the address cannot be used, or a folder holds no complete run.
         ConfigError: If a limit is unknown or raised.
     """
-    chosen = Limits.lowered(limits or {})
+    limits, host, port = request.lowered, request.host, request.port
     listener = bind(host, port)
     try:
-        service = Service.load(runs, limits=chosen, **options)
-        access = Access(hosts, origins, is_local=is_local(listener))
+        service = request.load()
         config = uvicorn.Config(
-            create_app(service, access), log_level="warning", server_header=False, access_log=False,
-            ws="none", http=timed_connections(chosen.header_seconds),
-            timeout_graceful_shutdown=DRAINING_SECONDS,
-            limit_concurrency=chosen.connections,
+            create_app(service, request.access(is_local=is_local(listener))), log_level="warning",
+            server_header=False, access_log=False, ws="none", http=timed_connections(limits.header_seconds),
+            timeout_graceful_shutdown=DRAINING_SECONDS, limit_concurrency=limits.connections,
         )  # fmt: skip
         address = address_of(host, listener.getsockname()[1])
         line = f"Serving {', '.join(service.runs)} at {address} (API: {address}/docs). Ctrl-C ends it"
         with _naming(host, port):
             listener.listen()  # another server may hold the port since
-        DrainingServer(config, service, lambda: on_ready(line) if on_ready else None).run([listener])
+        DrainingServer(config, service, lambda: request.ready(line)).run([listener])
     finally:
         listener.close()
 
