@@ -11,6 +11,19 @@ OPTIONAL: JsonObject = {"number": 3, "text": "a quiet street", "date": "2026-11-
 """Example values by modality, where the run itself gives none."""
 
 
+def run_for(service: Service, capability: str) -> ServedRun:
+    """The first run that supports something, for an example of it; the first of all where none does."""
+    runs = list(service.runs.values())
+    return next((run for run in runs if capability in run.capabilities), runs[0])
+
+
+def supports(service: Service, capability: str) -> bool:
+    """Whether a run supports it; a search also needs an index."""
+    if capability == "search":
+        return service.index is not None
+    return any(capability in run.capabilities for run in service.runs.values())
+
+
 def describe_service(service: Service) -> JsonObject:
     """Version, whether requests need a token, limits and runs; no path."""
     return {

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
+from polymodal.serving.description import run_for, supports
 from polymodal.serving.security import DOCUMENT_POLICY
 from polymodal.serving.service import Service
 
+NEEDS = {
+    "/predict": "predict", "/embed": "embed", "/explain": "explain", "/search": "search",
+    "/v1/embeddings": "embed", "/v1/chat/completions": "chat", "/runs/{name}/report": "report",
+}  # fmt: skip
+"""By path what a run has to support."""
+NAME = re.compile(r"\{\w+\}")
+"""The place of a run's name in a path."""
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Polymodal: API</title><style>
@@ -43,7 +53,7 @@ def router(service: Service, app: FastAPI) -> APIRouter:
         token = " -H 'Authorization: Bearer TOKEN'" if service.token is not None else ""
         command = f"curl{token} {str(request.base_url).rstrip('/')}"
         described = [
-            _route(method.upper(), path, operation, command)
+            _route(method.upper(), path, operation, command, _run_of(service, path))
             for path, operations in app.openapi()["paths"].items()
             for method, operation in operations.items()
         ]
@@ -53,7 +63,17 @@ def router(service: Service, app: FastAPI) -> APIRouter:
     return routes
 
 
-def _route(method: str, path: str, operation: dict[str, Any], command: str) -> dict[str, str]:
+def _run_of(service: Service, path: str) -> str | None:
+    """The name of a run that supports what a route is about, as paths have it; None if none does."""
+    needed = NEEDS.get(path, "")
+    if needed and not supports(service, needed):
+        return None
+    return quote(run_for(service, needed).name)
+
+
+def _route(
+    method: str, path: str, operation: dict[str, Any], command: str, run: str | None
+) -> dict[str, str]:
     """What the page shows of one operation.
 
     Args:
@@ -61,12 +81,15 @@ def _route(method: str, path: str, operation: dict[str, Any], command: str) -> d
         path: Of the request.
         operation: Its description in OpenAPI.
         command: The beginning of a command that sends it, up to the path.
+        run: The name of one, for the path; None for an operation that no run supports, without a command.
     """
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    curl = f"{command}{path}" if method == "GET" else ""
-    if "example" in body:
+    curl = "" if run is None else command + NAME.sub(run, path)
+    if "example" in body and curl:
         content = json.dumps(body["example"], ensure_ascii=False).replace("'", "'\\''")
-        curl = f"{command}{path} -H 'Content-Type: application/json' \\\n  -d '{content}'"
+        curl = f"{curl} -H 'Content-Type: application/json' \\\n  -d '{content}'"
+    elif method != "GET":
+        curl = ""
     schema = json.dumps(body["schema"], indent=2) if "schema" in body else ""
     shown = {"method": method, "path": path, "summary": operation.get("summary", "")}
     return shown | {"curl": curl, "schema": schema}

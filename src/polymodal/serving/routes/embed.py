@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from polymodal.api import JsonObject
 from polymodal.serving.bodies import Body, json_body, json_schema_of
 from polymodal.serving.bounded import bounded
-from polymodal.serving.description import example_row
+from polymodal.serving.description import example_row, run_for
 from polymodal.serving.items import answer_items, check_size
 from polymodal.serving.problems import ItemProblem
 from polymodal.serving.service import Service
@@ -38,7 +38,7 @@ class Vectors(BaseModel):
 def router(service: Service) -> APIRouter:
     """``POST /embed``."""
     routes = APIRouter(tags=["vectors"])
-    first = next(iter(service.runs.values()))
+    first = run_for(service, "embed")
     example = {"run": first.name, "rows": [example_row(first)]}
 
     @routes.post(

@@ -14,7 +14,7 @@ from polymodal import api
 from polymodal.serving.bodies import Body, json_body
 from polymodal.serving.bounded import bounded
 from polymodal.serving.chat.reading import body_schema
-from polymodal.serving.description import example_row
+from polymodal.serving.description import example_row, run_for
 from polymodal.serving.items import check_size
 from polymodal.serving.problems import Refusal
 from polymodal.serving.security import DOCUMENT_POLICY
@@ -36,7 +36,7 @@ class ExplainBody(Body):
 def router(service: Service) -> APIRouter:
     """``POST /explain``."""
     routes = APIRouter(tags=["explanations"])
-    first = next(iter(service.runs.values()))
+    first = run_for(service, "explain")
     example = {"run": first.name, "row": example_row(first)}
     described = body_schema(ExplainBody, example)
     page: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}

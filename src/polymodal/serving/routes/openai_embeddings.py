@@ -17,7 +17,7 @@ from polymodal.serving.bodies import parsed_json
 from polymodal.serving.bounded import bounded
 from polymodal.serving.chat.body import Section
 from polymodal.serving.chat.reading import body_schema, read_body, run_of_model
-from polymodal.serving.description import example_row
+from polymodal.serving.description import example_row, run_for
 from polymodal.serving.items import check_size
 from polymodal.serving.problems import ItemProblem, Refusal
 from polymodal.serving.served_run import ServedRun
@@ -58,7 +58,7 @@ class EmbeddingsBody(Section):
 def router(service: Service) -> APIRouter:
     """``POST /v1/embeddings``, ``GET /v1/models`` and ``GET /v1/models/{model}``."""
     routes = APIRouter(tags=["OpenAI's form"])
-    first = next(iter(service.runs.values()))
+    first = run_for(service, "embed")
     example = {"model": first.name, "input": [example_row(first)]}
 
     @routes.post("/v1/embeddings", summary="Vectors", openapi_extra=body_schema(EmbeddingsBody, example))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from polymodal.api import JsonObject
 from polymodal.serving.bodies import Body, json_body, json_schema_of, validated
 from polymodal.serving.bounded import bounded
-from polymodal.serving.description import example_row
+from polymodal.serving.description import example_row, run_for
 from polymodal.serving.forms import form_files, form_options, form_row, form_rows, read_form
 from polymodal.serving.items import answer_items, check_size
 from polymodal.serving.problems import ItemProblem, Refusal
@@ -57,7 +57,7 @@ class Predictions(BaseModel):
 def router(service: Service) -> APIRouter:
     """``POST /predict``, as JSON or as a form."""
     routes = APIRouter(tags=["predictions"])
-    first = next(iter(service.runs.values()))
+    first = run_for(service, "predict")
     example = {"run": first.name, "rows": [example_row(first)], "probabilities": True}
     described = json_schema_of(PredictBody, example)
     described["requestBody"]["content"][MULTIPART] = {"schema": _form_schema(first.inputs.values())}

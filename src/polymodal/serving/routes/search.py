@@ -13,6 +13,7 @@ from polymodal.api import JsonObject
 from polymodal.serving.bodies import Body, json_body
 from polymodal.serving.bounded import bounded
 from polymodal.serving.chat.reading import body_schema
+from polymodal.serving.description import example_row
 from polymodal.serving.items import check_size
 from polymodal.serving.problems import Refusal
 from polymodal.serving.served_index import ServedIndex, Value
@@ -37,7 +38,7 @@ class SearchBody(Body):
 def router(service: Service) -> APIRouter:
     """``POST /search``."""
     routes = APIRouter(tags=["search"])
-    example = {"row": {"note": "a quiet street"}, "limit": 3}
+    example = {"row": _example(service), "limit": 3}
 
     @routes.post("/search", summary="The nearest rows", openapi_extra=body_schema(SearchBody, example))
     async def search(request: Request) -> JSONResponse:
@@ -45,6 +46,15 @@ def router(service: Service) -> APIRouter:
         return JSONResponse(await bounded(request, service, hits_of(service, body)))
 
     return routes
+
+
+def _example(service: Service) -> JsonObject:
+    """One input of the run that made the index, with a value; without an index some row."""
+    if service.index is None:
+        return {"note": "a quiet street"}
+    row = example_row(service.index.served)
+    named = [name for name in row if name in service.index.index.manifest.inputs]
+    return {name: row[name] for name in named[:1]}
 
 
 async def hits_of(service: Service, body: SearchBody) -> JsonObject:
