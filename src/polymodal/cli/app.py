@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, TextIO
 import typer
 
 from polymodal import api
-from polymodal.cli.help import Commands
+from polymodal.cli.help import Commands, Interrupted
 from polymodal.cli.logs import SESSION
 from polymodal.cli.streams import write_any_character
 
@@ -114,7 +114,7 @@ def main() -> None:
     try:
         with ending_on_sigterm(), api.on_command_line():
             run_app()
-    except (KeyboardInterrupt, api.Terminated) as stop:
+    except (KeyboardInterrupt, Interrupted, api.Terminated) as stop:
         terminated = isinstance(stop, api.Terminated)
         typer.echo("terminated" if terminated else "interrupted", err=True)
         sys.exit(143 if terminated else 130)

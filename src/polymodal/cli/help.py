@@ -77,6 +77,13 @@ def _choices(annotation: object) -> list[str]:
     return [each for each in get_args(annotation) if isinstance(each, str)]
 
 
+class Interrupted(SystemExit):
+    """Ctrl-C during a subcommand; exit status 130."""
+
+    def __init__(self) -> None:
+        super().__init__(130)
+
+
 class Commands(TyperGroup):
     """The command: its subcommands in sections, each with the whole first sentence of its help.
 
@@ -100,6 +107,17 @@ class Commands(TyperGroup):
             if getattr(param, "is_flag", False) and param.default is None:
                 param.default = False  # the same; for None, Typer loads Pydantic
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the subcommand.
+
+        Raises:
+            Interrupted: On Ctrl-C, for which Typer would end the process without a line.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted from None
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """The subcommands of each section, in the order of their registration."""
