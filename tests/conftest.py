@@ -20,6 +20,8 @@ from unittest import mock
 
 import pytest
 
+from tests.support.searches import in_short
+
 # Nothing is read from the user's cache or left there, by what several tests share either.
 SHARED_CACHE = tempfile.TemporaryDirectory(prefix="polymodal-tests-")
 os.environ["POLYMODAL_CACHE"] = SHARED_CACHE.name
@@ -58,6 +60,14 @@ def neural_model_alone() -> Iterator[None]:
     from polymodal.training.declaration import candidate_choice
 
     with mock.patch.multiple(candidate_choice, SEVERAL=candidate_choice.NEURAL, ENCODERS="scratch"):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_searches() -> Iterator[None]:
+    """Plain models try a few settings, of few trees each: their searches would take seconds in each fit.
+    Tests of the learners search as users do (``tests/plain/conftest.py``)."""
+    with in_short():
         yield
 
 

@@ -101,6 +101,10 @@ ENCODER_CASES = {
         lambda: {"value": torch.eye(4)[next(CATEGORIES)]},
     ),
 }
+FEW = ["text", "image", "sequence", "number", "category"]
+"""Inputs of most models here: of a token and of several, padded and not."""
+MODALITIES = {("fusion", "transformer"): list(ENCODER_CASES), ("fusion", "concat"): list(ENCODER_CASES)}
+"""Models of all inputs."""
 FUSION_CASES: dict[str, dict[str, Any]] = {
     "concat": {},
     "sum": {},
@@ -175,7 +179,7 @@ class Case:
 
 def make_case(kind: str, name: str, names: Sequence[str] = ()) -> Case:
     """A model that holds the component; ``names`` rename the columns."""
-    modalities = [name, "number", name] if kind == "encoder" else list(ENCODER_CASES)
+    modalities = [name, "number", name] if kind == "encoder" else MODALITIES.get((kind, name), FEW)
     encoders = {modality: find(ENCODER_CASES, modality).make() for modality in dict.fromkeys(modalities)}
     columns = list(names) or ["type", "items", "a.b", "values", "half", "Ünï cødé", "index"]
     inputs = dict(zip(columns, modalities, strict=False))

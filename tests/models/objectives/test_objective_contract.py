@@ -87,8 +87,13 @@ def test_it_is_for_evaluation_where_contents_are_given(case):
     assert torch.isfinite(output.loss) and output.parts[name].shape == (12,)
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name != "matching"])
-@pytest.mark.parametrize("piece", [1, 5])
+WHOLE = [name for name in EVERY if name != "matching"]
+ONE_BY_ONE = [
+    (name, 1) if name == "contrastive" else pytest.param(name, 1, marks=pytest.mark.slow) for name in WHOLE
+]
+
+
+@pytest.mark.parametrize(("name", "piece"), [*((name, 5) for name in WHOLE), *ONE_BY_ONE])
 def test_pieces_are_the_whole_batch(houses, name, piece):
     case = make_case(houses, pm.OBJECTIVES[name]())
     whole = case.model(**case.batch(ROWS))
