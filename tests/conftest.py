@@ -21,6 +21,7 @@ from unittest import mock
 import pytest
 
 from tests.support.searches import in_short
+from tests.support.sharing import made_once
 
 # Nothing is read from the user's cache or left there, by what several tests share either.
 SHARED_CACHE = tempfile.TemporaryDirectory(prefix="polymodal-tests-")
@@ -68,6 +69,16 @@ def short_searches() -> Iterator[None]:
     """Plain models try a few settings, of few trees each: their searches would take seconds in each fit.
     Tests of the learners search as users do (``tests/plain/conftest.py``)."""
     with in_short():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plots_not_drawn() -> Iterator[None]:
+    """Drawing takes two thirds of the time of a report; tests that look at plots do it
+    (:func:`tests.support.plots.drawn`)."""
+    from tests.support.plots import not_drawn
+
+    with not_drawn():
         yield
 
 
@@ -122,28 +133,43 @@ def data_folder() -> Path:
 @pytest.fixture(scope="session")
 def fitted_houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table with its media, and ``run``, fitted to both targets."""
+    made = made_once(tmp_path_factory, "houses", _fit_houses)
+    return shutil.copytree(made, tmp_path_factory.mktemp("base"), dirs_exist_ok=True)
+
+
+def _fit_houses(folder: Path) -> None:
     from tests.support.command import polymodal, settings
     from tests.support.tables import write_houses
 
-    folder = tmp_path_factory.mktemp("base")
     write_houses(folder)
+    # Few layers: an export to ONNX takes seconds for each.
+    small = {
+        "fusion.layers": 1,
+        "inputs.note.encoder": "{type: bert, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2}",
+        "inputs.photo.encoder": "{type: resnet, hidden_sizes: [16, 32], depths: [1, 1], layer_type: basic}",
+    }
     inputs = ["-t", "kind", "-t", "price", "-i", "photo,note,bedrooms"]
-    assert polymodal("fit", "houses.csv", *inputs, "-o", "run", *settings("photo"), folder=folder).status == 0
-    return folder
+    fit = ["fit", "houses.csv", *inputs, "-o", "run", *settings("photo", **small)]
+    result = polymodal(*fit, folder=folder)
+    assert result.status == 0, result.err
 
 
 @pytest.fixture(scope="session")
 def exported_houses(fitted_houses: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of an export to ONNX of the run in ``fitted_houses``, and what the command printed."""
+    """The folder of an export to ONNX of the run in ``fitted_houses``, to read alone; what was printed."""
     from tests.support.command import polymodal
 
     for library in ("onnx", "onnxruntime", "onnxscript"):
         pytest.importorskip(library)
-    folder = tmp_path_factory.mktemp("onnx") / "export"
-    words = ["export", "run", "--to", "onnx", "-o", str(folder), "--rows", "houses.csv"]
-    result = polymodal(*words, folder=fitted_houses)
-    assert result.status == 0, result.err
-    return folder, result.out
+
+    def export(folder: Path) -> None:
+        words = ["export", "run", "--to", "onnx", "-o", str(folder / "export"), "--rows", "houses.csv"]
+        result = polymodal(*words, folder=fitted_houses)
+        assert result.status == 0, result.err
+        (folder / "printed.txt").write_text(result.out)
+
+    made = made_once(tmp_path_factory, "exported", export)
+    return made / "export", (made / "printed.txt").read_text()
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,7 @@ def houses(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ENCODERS["bert"].save(folder / "bert")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POLYMODAL_MODELS", str(models))
+        patch.setattr(in_context, "VIEWS", (2, 1))
         scratch = ["--set", "train.encoders=scratch"]
         tried = ["--set", "train.candidates=[tabicl, fused]"]
         made = polymodal(

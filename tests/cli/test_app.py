@@ -98,7 +98,7 @@ def test_runs_are_listed_without_what_reads_tables(tmp_path):
 def test_the_installed_command_fits_and_prints_json_alone(tmp_path):
     write_houses(tmp_path, rows=30)
     command = Path(sys.executable).with_name("polymodal")
-    arguments = ["fit", "houses.csv", "-t", "kind", "-i", "note", "--json", "--preset", "fast"]
+    arguments = ["fit", "houses.csv", "-t", "kind", "-i", "bedrooms", "--json", "--preset", "fast"]
     done = subprocess.run([command, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1

@@ -18,6 +18,7 @@ from polymodal.evaluation.statistics.significance import paired_p
 from polymodal.models.modeling import PolymodalModel
 from tests.support.command import error, polymodal, settings
 from tests.support.pages import Page
+from tests.support.plots import drawn
 from tests.support.tables import tiny, write_houses, write_table
 
 ROWS = 200
@@ -322,7 +323,8 @@ def test_the_command_writes_page_and_figures(place, monkeypatch):
         raise AssertionError("a model was run")
 
     monkeypatch.setattr(PolymodalModel, "__init__", never)
-    result = polymodal("compare", *names, "-o", "out")
+    with drawn():
+        result = polymodal("compare", *names, "-o", "out")
     assert result.status == 0, result.err
     assert result.out.splitlines()[-1] == "The comparison lies in out/compare.html."
     assert "kind: accuracy on 200 test rows" in result.out and "a *" in result.out
@@ -331,6 +333,7 @@ def test_the_command_writes_page_and_figures(place, monkeypatch):
     page = Page(text)
     assert not page.loads and "http" not in re.sub(r"http://www\.w3\.org/\S+", "", text)
     assert "prefers-color-scheme: dark" in text and "<i>" not in text and text.count("<svg") >= 3
+    assert all("<path" in drawing for drawing in re.findall(r"<svg.*?</svg>", text, re.DOTALL))
     for target in figures["targets"].values():
         for sentence in target["sentences"]:
             assert sentence in page.text and sentence in result.out

@@ -14,7 +14,7 @@ from polymodal.attribution import integrated_gradients
 from polymodal.data.readers import READERS
 from polymodal.demo.demo_houses import write_houses
 from polymodal.evaluation.metrics.metrics import METRICS
-from polymodal.models.encoders import ENCODERS
+from polymodal.models.encoders import ENCODERS, ImageEncoder, TextEncoder
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
 from polymodal.pipelines import prediction_fit
@@ -30,6 +30,9 @@ TABLES = {"houses.csv": 24, "more_houses.csv": 10, "new_houses.csv": 10}
 RUNNABLE = [page for page in PAGES if any(block.language in ("sh", "python") for block in blocks(page))]
 TARGETS = re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.M)
 
+
+SIZES = {"image": {"hidden_sizes": [16, 32], "depths": [1, 1]}, "text": {"num_hidden_layers": 1}}
+"""Of encoders from scratch, where a page names none."""
 
 WITH_PRETRAINED = ("README.md", "docs/start.md")
 """Pages whose fits take a pretrained encoder of texts where they name none: a tiny one in the place of
@@ -50,6 +53,8 @@ def folder(page, tmp_path, monkeypatch, default_fit):
         monkeypatch.setattr(candidate_choice, "ENCODERS", "scratch")
     if name_of(page) not in WITH_REPORTS:
         monkeypatch.setattr(prediction_fit, "write_fit_report", lambda *_: None)
+    for encoder in (ImageEncoder, TextEncoder):  # each layer takes seconds of an export to ONNX
+        monkeypatch.setattr(encoder, "DEFAULT_SIZES", encoder.DEFAULT_SIZES | SIZES[encoder.modality])
     monkeypatch.setattr(integrated_gradients, "MOST_STEPS", 2 * integrated_gradients.STEPS)
     monkeypatch.setitem(write_houses.__kwdefaults__, "tables", TABLES)
     write_houses(tmp_path)

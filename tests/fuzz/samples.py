@@ -15,6 +15,7 @@ import pandas as pd
 import soundfile
 from PIL import Image
 
+from tests.support.searches import in_short
 from tests.support.tables import ALONE, house_rows, tiny
 
 CODECS = {
@@ -194,7 +195,7 @@ def blends(folder: Path) -> dict[str, bytes]:
     settings = tiny(train__epochs=1, train__candidates="[plain, fused]", train__encoders="scratch")
     rows = pd.DataFrame(house_rows(folder, 40)).convert_dtypes()
     (folder / "houses.csv").write_bytes(rows.to_csv(index=False).encode())
-    with mock.patch.object(choosing, "_choose", every_model):
+    with in_short(), mock.patch.object(choosing, "_choose", every_model):
         run = pm.fit(
             folder / "houses.csv",
             target=["kind", "price"],

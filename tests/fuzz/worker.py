@@ -1,8 +1,8 @@
 """Cases one after another in a process of its own: ``python -m tests.fuzz.worker SEED KIND FIRST LAST``.
 
-LAST is a number, or ``+N`` for N damaged files after the whole ones. A line of JSON names the number of whole
-files; then there is one before each case and one after it: whoever reads them knows which case a crash or
-hang is of.
+KIND may be several kinds with commas between. LAST is a number, or ``+N`` for N damaged files after the whole
+ones. For each kind a line of JSON names the number of whole files; then there is one before each case and one
+after it: whoever reads them knows which case a crash or hang is of.
 """
 
 from __future__ import annotations
@@ -88,11 +88,17 @@ def damage_blend(name: str, whole: dict[str, bytes], random: np.random.Generator
     return mutate(whole[name], random, text=suffix in (*TEXT, "txt"))
 
 
-def main(seed: int, kind: str, first: int, last: str) -> None:
-    """Run the cases ``first`` to ``last``, the latter not among them."""
+def main(seed: int, kinds: str, first: int, last: str) -> None:
+    """Run the cases ``first`` to ``last`` of each kind, the latter not among them."""
     faulthandler.enable()
     warnings.simplefilter("error", RuntimeWarning)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    for kind in kinds.split(","):
+        run_kind(seed, kind, first, last)
+
+
+def run_kind(seed: int, kind: str, first: int, last: str) -> None:
+    """The cases of one kind."""
     if kind in ("tables", "declarations", *FOLDERS):
         import_module("polymodal.fitting")  # which takes longer than any case
     with TemporaryDirectory() as place:

@@ -18,13 +18,23 @@ INPUTS = ["x", "y", "z"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A label that hangs on x, and a little on y."""
-    place = tmp_path_factory.mktemp("retrain")
+    return retrained(tmp_path_factory.mktemp("retrain"), INPUTS, rows=240, epochs=5)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Fewer rows and inputs, and fits too short to learn from them."""
+    return retrained(tmp_path_factory.mktemp("small"), ["x", "y"], rows=60, epochs=1)
+
+
+def retrained(place, inputs, rows, epochs):
+    """``run`` in a folder, and the subsets of its inputs fitted afresh with two seeds."""
     random = np.random.default_rng(0)
-    frame = pd.DataFrame(random.normal(size=(240, 3)), columns=INPUTS)
+    frame = pd.DataFrame(random.normal(size=(rows, len(inputs))), columns=inputs)
     frame["label"] = np.where(frame["x"] + 0.4 * frame["y"] > 0, "high", "low")
     frame.to_csv(place / "t.csv", index=False)
     fit = ["fit", "t.csv", "-t", "label", "-o", "run", "--set", "data.test=0.4", "--set", "train.seed=3"]
-    result = polymodal(*fit, *settings(train__epochs=5, train__learning_rate=0.01), folder=place)
+    result = polymodal(*fit, *settings(train__epochs=epochs, train__learning_rate=0.01), folder=place)
     assert result.status == 0, result.err
     asked = ["report", "run", "--retrain", "--seeds", "2", "--noise-rows", "0"]
     result = polymodal(*asked, folder=place)
@@ -49,22 +59,22 @@ def test_every_single_input_and_every_leave_one_out_is_fitted_with_each_seed(fol
     assert by_inputs["x",] > by_inputs["y",] + 0.1 and by_inputs["x", "y"] > by_inputs["y", "z"] + 0.1
 
 
-def test_a_fit_differs_in_inputs_and_seed_alone_and_is_tested_on_the_same_rows(folder):
-    whole, one = (pm.load(folder / name).declaration for name in ("run", "run/retrained/1_x_seed4"))
+def test_a_fit_differs_in_inputs_and_seed_alone_and_is_tested_on_the_same_rows(small):
+    whole, one = (pm.load(small / name).declaration for name in ("run", "run/retrained/1_x_seed4"))
     assert list(one.inputs) == ["x"] and one.train.seed == 4 and one.data.seed == 3
-    trained = json.loads((folder / "run/metrics.json").read_text())["train"]
+    trained = json.loads((small / "run/metrics.json").read_text())["train"]
     assert one.train.threads == trained["threads"]  # on which rounding depends
     changed = {"seed": 3, "threads": None}
     assert one.train.model_copy(update=changed) == whole.train and one.fusion == whole.fusion
     assert one.inputs["x"] == whole.inputs["x"] and not one.report.write
-    rows = [pd.read_parquet(folder / name / "predictions.parquet")["row"].tolist()
+    rows = [pd.read_parquet(small / name / "predictions.parquet")["row"].tolist()
             for name in ("run", "run/retrained/1_x_seed4")]  # fmt: skip
     assert rows[0] == rows[1]
-    again = json.loads((folder / "run/report.json").read_text())["targets"]["label"]["retrained"]
-    metrics = json.loads((folder / "run/retrained/1_x_seed4/metrics.json").read_text())
+    again = json.loads((small / "run/report.json").read_text())["targets"]["label"]["retrained"]
+    metrics = json.loads((small / "run/retrained/1_x_seed4/metrics.json").read_text())
     assert again["subsets"][1]["values"][1] == pytest.approx(metrics["test"]["label"]["accuracy"])
     # All inputs with the run's own seed are the run itself.
-    own = json.loads((folder / "run/metrics.json").read_text())["test"]["label"]["accuracy"]
+    own = json.loads((small / "run/metrics.json").read_text())["test"]["label"]["accuracy"]
     assert again["subsets"][0]["values"][0] == own
     assert again["subsets"][0]["masked"]["value"] == pytest.approx(own, abs=1e-6)
 
@@ -84,16 +94,16 @@ def test_what_is_finished_is_not_fitted_again(folder):
     assert weights.stat().st_mtime_ns > before and "epochs: 5" in stale.read_text()
 
 
-def test_what_cannot_be_retrained_is_said(folder):
+def test_what_cannot_be_retrained_is_said(small):
     fit = ["fit", "t.csv", "-t", "label", "-i", "x", "-o", "single", *settings()]
-    assert polymodal(*fit, folder=folder).status == 0
-    said = error(folder, "report", "single", "--retrain", "--noise-rows", "0")
+    assert polymodal(*fit, folder=small).status == 0
+    said = error(small, "report", "single", "--retrain", "--noise-rows", "0")
     assert said == "single: reads one input, so that there is nothing to retrain without"
-    frame = pd.read_csv(folder / "t.csv")
-    pm.fit(frame, target="label", output=folder / "frame", settings=["train.epochs=1", "report.write=false"])
-    said = error(folder, "report", "frame", "t.csv", "--retrain", "--noise-rows", "0")
+    frame = pd.read_csv(small / "t.csv")
+    pm.fit(frame, target="label", output=small / "frame", settings=["train.epochs=1", "report.write=false"])
+    said = error(small, "report", "frame", "t.csv", "--retrain", "--noise-rows", "0")
     assert said == "frame: was not fitted to a file, so that nothing can be retrained"
-    assert polymodal("report", "run", "--seeds", "2", folder=folder).status == 2
+    assert polymodal("report", "run", "--seeds", "2", folder=small).status == 2
 
 
 def test_two_inputs_are_left_out_as_they_stand_alone():

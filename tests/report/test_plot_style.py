@@ -6,9 +6,17 @@ import pytest
 
 from polymodal.report.plot_style import LONGEST, shown_name
 from polymodal.report.report_plots import BLUE, confusion_plot, lines_plot, points_plot, robustness_plot
+from tests.support.plots import drawn
 
 ODD = ["$\\alpha_{", "_under", "}$", "tab\tand\x1b[31m", "L" * 500, "<b>&\"'"]
 ESTIMATE = {"value": 0.5, "low": 0.4, "high": 0.6}
+
+
+@pytest.fixture(autouse=True)
+def drawing():
+    """As for users."""
+    with drawn():
+        yield
 
 
 @pytest.mark.parametrize("name", ODD)

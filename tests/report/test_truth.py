@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import polymodal as pm
+from tests.support.slow import mostly_slow
 
 ROWS = 900
 LEARN = [
@@ -91,8 +92,9 @@ def test_copies_are_strong_alone_and_each_free_to_leave_out(copies):
     assert any(line.startswith("Without ‘x’ and ‘copy’ at once it costs") for line in said)
 
 
-def test_the_values_add_up_to_the_whole(both, copies):
-    for target in [*both[1].values(), *copies[1].values()]:
+@pytest.mark.parametrize("fitted", mostly_slow(["both", "copies"], ["both"]))
+def test_the_values_add_up_to_the_whole(request, fitted):
+    for target in request.getfixturevalue(fitted)[1].values():
         worth = target["worth"]
         added = sum(entry["shapley"]["value"] for entry in worth["inputs"].values())
         assert added == pytest.approx(worth["all"]["value"] - worth["none"]["value"], abs=1e-9)

@@ -211,9 +211,9 @@ def test_no_epoch_is_kept_before_it_may_be(houses, tmp_path):
 
 
 def test_patience_counts_epochs_without_a_better_score(houses, tmp_path):
-    one = {"inputs": ("bedrooms",), "train__epochs": 30, "train__learning_rate": 1e-9}
-    assert len(history(fit(houses, tmp_path / "stops", train__patience=2, **one))) < 30
-    assert len(history(fit(houses, tmp_path / "never", train__patience=0, **one))) == 30
+    one = {"inputs": ("bedrooms",), "train__epochs": 12, "train__learning_rate": 1e-9}
+    assert len(history(fit(houses, tmp_path / "stops", train__patience=2, **one))) < 12
+    assert len(history(fit(houses, tmp_path / "never", train__patience=0, **one))) == 12
 
 
 def test_a_perfect_score_on_few_rows_is_not_the_end(houses, tmp_path):

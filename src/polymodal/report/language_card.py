@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from importlib.resources import files
 from typing import Any
 
-from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub import ModelCardData
 
 from polymodal.config import Declaration
 from polymodal.data.readers import ImageReader
 from polymodal.evaluation import number_text as words
-from polymodal.report.model_card import base_models, cell
+from polymodal.report.model_card import base_models, cell, filled
 from polymodal.training.recorded_metrics import LanguageResults
 from polymodal.utils.version import __version__
 
@@ -46,7 +45,6 @@ def words_card(name: str, declaration: Declaration, results: LanguageResults) ->
         "metrics": metrics, "rows": results.rows, "train": results.train, "without": results.without,
         "stages": results.stages,
     }  # fmt: skip
-    template = files("polymodal.report").joinpath("templates/language_card.md").read_text(encoding="utf-8")
-    text = str(ModelCard.from_template(data, template_str=template, **given))
+    text = filled("language_card.md", data, given)
     text = re.sub(r"(\|)\n\n(?=\|)", r"\1\n", text)  # the lines of the table, which the loops part
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"

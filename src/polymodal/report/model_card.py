@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from jinja2 import Template
 
 from polymodal.config import Declaration
 from polymodal.data.readers import (
@@ -89,16 +91,29 @@ def model_card(name: str, declaration: Declaration, results: FitResults, figures
             iter({tag for name in declaration.targets if (tag := pipeline(declaration, name))}), None
         ),
     )
-    template = files("polymodal.report").joinpath("templates/card.md").read_text(encoding="utf-8")
     context: dict[str, Any] = {
         "name": name, "declaration": declaration, "results": results, "figures": figures or {},
         "version": __version__, "words": words, "cell": cell, "quoted": json.dumps,
         "reported": _reported_metrics(declaration, results),
         "media": _media(declaration),
     }  # fmt: skip
-    text = str(ModelCard.from_template(data, template_str=template, **context))
+    text = filled("card.md", data, context)
     # What the template's loops leave between paragraphs, and between the entries of a list.
     return re.sub(r"(\n- .*)\n+(?=\n- )", r"\1", re.sub(r"\n{3,}", "\n\n", text)).rstrip() + "\n"
+
+
+def filled(template: str, data: ModelCardData, context: Mapping[str, Any]) -> str:
+    """A card from a template in ``templates/``, as ``ModelCard.from_template`` makes it.
+
+    That compiles the template for each card, which takes longer than the rest of it.
+    """
+    return str(ModelCard(compiled(template).render(card_data=data.to_yaml(), **(data.to_dict() | context))))
+
+
+@cache
+def compiled(template: str) -> Template:
+    """A template of a card by its name; nothing is escaped."""
+    return Template(files("polymodal.report").joinpath("templates", template).read_text(encoding="utf-8"))
 
 
 def base_models(declaration: Declaration) -> list[str]:

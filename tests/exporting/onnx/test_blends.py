@@ -13,7 +13,7 @@ from tests.support.command import error, polymodal, settings
 from tests.support.tables import write_houses
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-BOTH = {"train__candidates": "[plain, fused]", "train__epochs": 1}
+BOTH = {"train__candidates": "[plain, fused]", "train__epochs": 1, "fusion__layers": 1}
 ROWS = [{"bedrooms": 2, "district": "north"}, {"bedrooms": 5}, {"district": "moon"}, {"bedrooms": None}]
 
 

@@ -9,6 +9,7 @@ import torch
 from polymodal.training.loop.loss_monitor import LossMonitor
 from tests.support.command import polymodal, settings
 from tests.support.killing import weights
+from tests.support.slow import mostly_slow
 from tests.support.tables import write_houses
 
 
@@ -57,7 +58,10 @@ def test_a_signal_ends_a_fit_with_a_checkpoint_in_the_middle_of_an_epoch(fit, he
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
 
 
-@pytest.mark.parametrize("file", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"])
+FILES = ["optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"]
+
+
+@pytest.mark.parametrize("file", mostly_slow(FILES, ["optimizer.pt", "trainer_state.json"]))
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(fit, file, tmp_path):
     words, folder = fit
     output = str(tmp_path / "run")
