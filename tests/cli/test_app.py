@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
     write_table(folder / "houses.csv", rows)
     write_houses(folder, "more.csv", rows=9, seed=1)
     fit = ["fit", "houses.csv", "-t", "kind", "-t", "price", "-i", ",".join(COLUMNS), "-o", "runs/both"]
-    result = polymodal(*fit, *settings(*COLUMNS), folder=folder)
+    result = polymodal(*fit, *settings(*COLUMNS, train__epochs=2), folder=folder)
     assert result.status == 0, result.err
     (folder / "fit.out").write_text(result.out)
     (folder / "fit.err").write_text(result.err)

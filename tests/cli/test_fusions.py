@@ -23,7 +23,7 @@ FIT = ["fit", "houses.csv", "-t", "kind", "-i", "note,bedrooms"]
 def fits(folder, *more, **options):
     """``polymodal fit`` of three fusions on two inputs."""
     fusions = () if "--fusions" in more else ("--fusions", "concat,transformer,perceiver")
-    return polymodal(*FIT, *fusions, *settings(**options), *more, folder=folder)
+    return polymodal(*FIT, *fusions, *settings(**({"train__epochs": 2} | options)), *more, folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,9 @@ def folder(tmp_path_factory):
 @pytest.mark.slow
 def test_each_is_the_run_that_the_fusion_alone_gives(folder, tmp_path):
     write_houses(tmp_path, rows=60)
-    alone = polymodal(*FIT, "-o", "alone", *settings(fusion__name="perceiver"), folder=tmp_path)
+    alone = polymodal(
+        *FIT, "-o", "alone", *settings(fusion__name="perceiver", train__epochs=2), folder=tmp_path
+    )
     assert alone.status == 0, alone.err
     a = load_file(tmp_path / "alone/model.safetensors")
     b = load_file(folder / "runs/perceiver/model.safetensors")

@@ -29,7 +29,9 @@ def houses(tmp_path_factory):
 def test_warnings_come_first_and_once_then_the_plan(houses, tmp_path):
     fit = ["fit", "houses.csv", "-t", "price", "-i", "photo,bedrooms,cents", "-o", tmp_path / "run",
            "--on-error", "skip", "--threads", "1"]  # fmt: skip
-    result = polymodal(*fit, *settings("photo", train__candidates="[plain,fused]"), folder=houses)
+    result = polymodal(
+        *fit, *settings("photo", train__candidates="[plain,fused]", train__epochs=2), folder=houses
+    )
     assert result.status == 0, result.err
     lines = result.err.splitlines()
     leak = next(index for index, line in enumerate(lines) if line.startswith("warning: ") and "cents" in line)

@@ -17,10 +17,10 @@ WORDS = {
 }
 COLUMNS = ("photo", "voice", "note", "bedrooms", "district")
 TINY = {
-    "fusion.width": 16, "train.epochs": 2, "train.batch_size": 16, "train.patience": 0,
+    "fusion.width": 16, "train.epochs": 1, "train.batch_size": 16, "train.patience": 0,
     "inputs.photo.size": 16, "inputs.voice.seconds": 0.1, "report.write": False,
 }  # fmt: skip
-"""Settings with which a fit takes a second."""
+"""Settings with which a fit takes half a second."""
 ALONE = {"train__candidates": "[fused]", "train__encoders": "scratch"}
 """For :func:`tiny`: the neural model alone, in other processes (in this one it is: ``tests/conftest.py``)."""
 

@@ -27,7 +27,7 @@ def houses(tmp_path_factory):
 def fit(table, folder, *, target="kind", inputs=("photo", "note", "bedrooms"), **more):
     """A fit of a second or less; ``more`` are options of ``pm.fit``, or settings with ``__`` for the dots."""
     options = {name: more.pop(name) for name in ("resume", "overwrite", "quiet") if name in more}
-    settings = tiny(*inputs, **more)
+    settings = tiny(*inputs, **({"train__epochs": 2} | more))
     return pm.fit(table, target=target, inputs=inputs, output=folder, settings=settings, **options)
 
 

@@ -15,7 +15,7 @@ from tests.support.tables import ALONE, house_rows, tiny, write_houses, write_ta
 
 INPUTS = ("photo", "voice", "note", "bedrooms", "district")
 STILL = {
-    "fusion.dropout": 0, "inputs.photo.augment": False, "inputs.voice.augment": False,
+    "train.epochs": 2, "fusion.dropout": 0, "inputs.photo.augment": False, "inputs.voice.augment": False,
     "inputs.note.encoder": "{type: bert, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, "
                            "intermediate_size: 16, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0}",
 }  # fmt: skip
