@@ -145,8 +145,9 @@ def _fit_houses(folder: Path) -> None:
     # Few layers: an export to ONNX takes seconds for each.
     small = {
         "fusion.layers": 1,
-        "inputs.note.encoder": "{type: bert, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2}",
-        "inputs.photo.encoder": "{type: resnet, hidden_sizes: [16, 32], depths: [1, 1], layer_type: basic}",
+        "inputs.note.encoder": "{type: bert, num_hidden_layers: 1}",
+        "inputs.photo.encoder": "{type: resnet, hidden_sizes: [32, 64], depths: [1, 1]}",
+        "train.epochs": 2,
     }
     inputs = ["-t", "kind", "-t", "price", "-i", "photo,note,bedrooms"]
     fit = ["fit", "houses.csv", *inputs, "-o", "run", *settings("photo", **small)]
