@@ -17,6 +17,7 @@ DECODERS = {
     "ordered": OrderedDecoder(["low", "mid", "high"], temperature=0.4),
     "labels": LabelDecoder(["a", "b", "c"], thresholds=[0.1, 0.5, 0.9], temperature=2.0),
     "numbers": NumberDecoder(mean=3.5, deviation=2.5, half_width=1.25),
+    "counts": NumberDecoder(mean=1.0, deviation=2.5, half_width=1.25, nonnegative=True),
     "amounts": NumberDecoder(mean=6.0, deviation=2.0, transform="log", half_width=0.5, nonnegative=True),
 }
 
@@ -97,3 +98,12 @@ def test_rows_without_an_answer_are_not_known(target, known):
 def test_a_decoder_knows_the_arguments_and_the_family_of_its_head(task):
     assert list(TASKS[task].of_head) == accepted(HEADS[task])
     assert TASKS[task].family == HEADS[task].reads() and takes_weights(HEADS[task])
+
+
+@pytest.mark.parametrize("transform", ["none", "log"])
+def test_a_number_that_was_never_negative_is_predicted_inside_its_interval(transform):
+    decoder = NumberDecoder(mean=1.0, deviation=2.5, transform=transform, half_width=0.5, nonnegative=True)
+    answer = decoder.answer(some_logits(decoder))
+    decided = decoder.decide(answer)
+    assert answer.min() == 0
+    assert (decided["low"] <= answer).all() and (answer <= decided["high"]).all()

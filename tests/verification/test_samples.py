@@ -36,6 +36,8 @@ def kept(folder: Path, cell: object, column: Column, room: int = 10**6) -> objec
         (True, Column("number"), 1),
         (Decimal("2.50"), Column("number"), 2.5),
         (float("nan"), Column("number"), None),
+        ("n/a", Column("number"), None),
+        ("?", Column("number", written="$1,234"), None),
         (3.0, Column("category"), "3"),
         (False, Column("category"), "False"),
         (" north", Column("category"), " north"),

@@ -28,7 +28,7 @@ class NumberDecoder(SavedDecoder):
         transform: ``log`` where ``log(1 + x)`` is learned, for amounts that span orders of magnitude.
         half_width: Of the prediction interval, in the unit of the target after ``transform``; None for no
             interval. See :func:`polymodal.evaluation.statistics.conformal.conformal_quantile`.
-        nonnegative: Whether no number in training was below zero: intervals then end at zero.
+        nonnegative: Whether no number in training was below zero: answers and intervals then end at zero.
     """
 
     task = family = "regression"
@@ -60,7 +60,7 @@ class NumberDecoder(SavedDecoder):
         """Numbers ``(batch,)`` in the target's own unit."""
         value = logits.astype(np.float32)[..., 0] * self.deviation + self.mean
         if self.transform != "log":
-            return value
+            return np.maximum(value, 0) if self.nonnegative else value
         amounts = np.expm1(np.minimum(value, LARGEST_LOG).astype(np.float64)).astype(np.float32)
         return np.maximum(amounts, 0)
 

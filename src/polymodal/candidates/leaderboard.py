@@ -99,8 +99,9 @@ def _measured(
     weights = job.rows(split).weights
     for target, decoder in decoders.items():
         answers = answers_of(tried, split, target)
-        blend = decoder.answer(blend_logits(decoder, answers, choices[target].weights))
-        for name, answer in {**answers, "": blend}.items():
+        shares = {name: {name: 1.0} for name in answers} | {"": choices[target].weights}
+        for name, own in shares.items():
+            answer = decoder.answer(blend_logits(decoder, answers, own))
             yield (target, name), standing(decoder, answer, truth[target], weights, groups)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import struct
 from collections.abc import Mapping
@@ -199,6 +200,8 @@ def _value(cell: object, column: Column) -> JsonValue:
     value = _plain(cell)
     if column.modality == NumberReader.modality:
         number = read_number(value, column.written)
+        if math.isnan(number):  # a mark, such as n/a, that only numbers have
+            return None
         return int(number) if number.is_integer() else number
     is_label = column.modality in LABELLED and not isinstance(cell, str)
     return as_label(cell) if is_label else value

@@ -107,3 +107,29 @@ def test_a_cell_that_does_not_fit_is_refused(cell, written):
 def test_a_sample_is_of_one_number(sample):
     with pytest.raises(ValueError, match=r"is not the number 1234\.5"):
         NumberFormat.from_sample(sample)
+
+
+@pytest.mark.parametrize(
+    ("written", "cell", "number"),
+    [
+        ("$1234.5", "$1,244.52", 1244.52),
+        ("$1234.5", "$1,244", 1244),
+        ("$1234", "$1,244", 1244),
+        ("$1234", "-$1,244.50", -1244.5),
+        ("1234,5 €", "1.244,50 €", 1244.5),
+        ("1234 €", "1.244 €", None),
+        ("1234 €", "1.244,00 €", 1244),
+        ("1234,5 €", "1 244,50 €", 1244.5),
+        ("1234.5 km", "1,244.5 km", 1244.5),
+        ("1234 km", "1,244,000 km", 1244000),
+        ("1234 km", "1,244 km", None),
+        ("1234.5 €/l", "1,244 €/l", None),
+        ("$1234.5", "$12,44", None),
+        ("$1234.5", "$1,244.5.2", None),
+        ("$1234.5k", "$1,244k", None),
+    ],
+)
+def test_thousands_that_training_never_reached_are_read_where_they_are_sure(written, cell, number):
+    assert NumberFormat.from_sample(written).parse(cell) == number
+    read, bad = parse_numbers(column([cell]), written)
+    assert (len(bad) == 1) if number is None else (read.tolist() == [number])

@@ -210,7 +210,7 @@ class NumberFormat:
         if cell and cell.multiple and not self.multiples and not cell.suffix:  # 12m of a column in metres
             cell = replace(cell, suffix=_normal(cell.multiple), multiple="", factor=1.0)
         if cell is not None and self._fits(cell):
-            number = self.number(cell.body)
+            number = self.number(cell.body) or self._ungrouped(cell)
             if number is not None:
                 return float(f"{number}{cell.exponent}") * cell.factor * (-1 if cell.negative else 1)
         plain = clean(text)
@@ -238,6 +238,24 @@ class NumberFormat:
                 return None
             whole = whole.replace(self.thousands, "")
         return f"{whole or 0}.{fraction or 0}" if not whole or whole.isdigit() else None
+
+
+    def _ungrouped(self, cell: Written) -> str | None:
+        """The digits of a cell with thousands, where no number of training had as many digits.
+
+        So ``$1,244.50`` is read where training had ``$950.00``; None where the sign may be the decimal one.
+        """
+        if self.thousands or cell.multiple:
+            return None
+        affixes = [_normal(affix) for affix in (self.prefix, self.suffix)]
+        is_money = any(map(is_currency, affixes)) and not any(map(is_rate, affixes))
+        for thousands in (sign for sign in ",. '" if sign in cell.body and sign != self.decimal):
+            whole, _, fraction = cell.body.partition(self.decimal or ("," if thousands == "." else "."))
+            is_lone_sure = thousands in " '" or (is_money and bool(self.decimal or thousands == ","))
+            is_sure = fraction or is_lone_sure or whole.count(thousands) > 1  # $1.259 may be that of fuel
+            if is_sure and (not fraction or fraction.isdigit()) and _groups(thousands).fullmatch(whole):
+                return f"{whole.replace(thousands, '')}.{fraction or 0}"
+        return None
 
 
 def _fraction_sign(body: str, thousands: str) -> str:

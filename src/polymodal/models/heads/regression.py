@@ -26,7 +26,7 @@ class Regressor(DecodedHead):
         transform: ``log`` learns ``log(1 + x)``, for amounts that span orders of magnitude.
         half_width: Of the prediction interval, in the unit of the target after ``transform``; None for no
             interval. See :func:`polymodal.evaluation.statistics.conformal.conformal_quantile`.
-        nonnegative: Whether no number in training was below zero: intervals then end at zero.
+        nonnegative: Whether no number in training was below zero: answers and intervals then end at zero.
         weight: Share of this target in the model's loss.
         dropout: Before the last layer.
     """
@@ -74,7 +74,9 @@ class Regressor(DecodedHead):
     def answer(self, logits: Tensor) -> Tensor:
         """Numbers ``(batch,)`` in the target's own unit."""
         value = logits.float().squeeze(-1) * self.deviation + self.mean
-        return value.clamp(max=LARGEST_LOG).expm1().clamp(min=0) if self.transform == "log" else value
+        if self.transform != "log":
+            return value.clamp(min=0) if self.nonnegative else value
+        return value.clamp(max=LARGEST_LOG).expm1().clamp(min=0)
 
     def saved_decoder(self) -> NumberDecoder:
         """See :class:`DecodedHead`."""
