@@ -102,13 +102,31 @@ class DataError(PolymodalError):
     """The data cannot be used unchanged; holds every problem, not just the first."""
 
     SHOWN = 20
+    ALIKE = 5
+    """Of more rows of a column with the same problem three are shown."""
 
     def __init__(self, problems: Problem | Sequence[Problem]) -> None:
         self.problems = [problems] if isinstance(problems, Problem) else list(problems)
-        lines = [str(problem) for problem in self.problems[: self.SHOWN]]
-        if len(self.problems) > self.SHOWN:
-            lines.append(f"… and {len(self.problems) - self.SHOWN} more")
+        shown, alike = self._shown()
+        lines = [str(problem) for problem in shown[: self.SHOWN]]
+        lines += [f"… and {count} more rows of column '{one_line(name, 80)}'" for name, count in alike.items()]
+        if len(shown) > self.SHOWN:
+            lines.append(f"… and {len(shown) - self.SHOWN} more")
         super().__init__("\n".join(lines))
+
+    def _shown(self) -> tuple[list[Problem], dict[str, int]]:
+        """The problems to show, and by column the number of rows with the same one that are not."""
+        kinds: dict[tuple[str, str | None, str, str], list[Problem]] = {}
+        for problem in self.problems:
+            place = problem.column if problem.row is not None else None
+            kinds.setdefault((problem.file, place, problem.expected, problem.cure), []).append(problem)
+        left_out: set[int] = set()
+        alike: dict[str, int] = {}
+        for (_, column, expected, _), group in kinds.items():
+            if column is not None and expected and len(group) > self.ALIKE:
+                left_out |= {id(problem) for problem in group[3:]}
+                alike[column] = alike.get(column, 0) + len(group) - 3
+        return [problem for problem in self.problems if id(problem) not in left_out], alike
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """Settings as mappings and keyword arguments: the same declaration as from texts."""
 
+import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -66,3 +68,25 @@ def test_init_takes_a_mapping(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{n % 7},{n % 2}\n" for n in range(40)))
     text = pm.init(tmp_path / "t.csv", target="b", settings={"train": {"epochs": 7}})
     assert yaml.safe_load(text)["train"]["epochs"] == 7
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: pm.fit([], label="y"), "'label'. Here it is target=; others by settings="),
+        (lambda: pm.fit([], eval_metric="f1"), "Here it is settings={'train.metric': …}"),
+        (lambda: pm.pretrain([], label="y"), "'label'. There are|Did you mean 'labels'"),
+        (lambda: pm.fit([], "y"), r"fit\(\) takes only source by position: write the others as name=value"),
+    ],
+)
+def test_calls_as_other_libraries_have_them_name_the_word_of_this_one(call, words):
+    with pytest.raises(TypeError, match=words if "|" in words or "\\" in words else re.escape(words)):
+        call()
+
+
+def test_cells_in_place_of_names_are_refused_in_one_line():
+    frame = pd.DataFrame({"a": [1, 2], "y": [3, 4]})
+    with pytest.raises(pm.PolymodalError, match=r"^target is a Series of cells.*target='y'$"):
+        pm.fit(frame[["a"]], target=frame["y"])
+    with pytest.raises(pm.PolymodalError, match=r"^Series: one row or column.*frame.iloc\[\[0\]\].*$"):
+        pm.check(frame.iloc[0], target="y")

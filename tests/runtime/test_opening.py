@@ -61,6 +61,12 @@ def test_links_of_the_cache_of_the_hub_are_followed(export, tmp_path):
     assert runtime.load(snapshot).inputs
 
 
+@pytest.mark.parametrize("given", [{"note": "one row"}, "rows.csv", ["rows.csv"]])
+def test_what_is_no_list_of_rows_is_refused(export, given):
+    with pytest.raises(pm.PolymodalError, match="expected a list of dicts. For one row, give a list that holds it"):
+        runtime.load(export).predict(given)
+
+
 def test_a_command_on_runs_names_what_an_export_is(export):
     assert (
         "export: is an export to ONNX, expected a run. Name the run, or use it by polymodal serve export"

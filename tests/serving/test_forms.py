@@ -54,7 +54,7 @@ def test_rows_that_refer_to_files(served, photo):
         ({"bedrooms": "nan"}, "expected a finite number"),
         ({"note": "a", "probabilities": "maybe"}, "expected true or false"),
         ({"photo": "/etc/passwd"}, "names of files are not read"),
-        ({"rows": "[1]"}, "valid dictionary"),
+        ({"rows": "[1]"}, "expected an object"),
         ({"rows": "[]"}, "at least 1"),
     ],
 )

@@ -95,6 +95,8 @@ def test_vectors_are_those_of_the_run(served, rows, fitted_houses):
         (b'{"rows": [{"photo": "/etc/passwd"}]}', 422, "names of files are not read"),
         (b'{"rows": [{"photo": {"url": "http://localhost/x.png"}}]}', 422, "is not allowed on this server"),
         (b'{"rows": []}', 422, "at least 1"),
+        (b'{"rows": {"bedrooms": 3}}', 422, "rows: expected a list"),
+        (b'[{"bedrooms": 3}]', 422, 'the body: expected an object, such as {"rows": [{…}]}'),
         (b'{"row": [{}]}', 422, "Did you mean 'rows'?"),
         (b'{"rows": [{}], "run": "other"}', 404, "there is no run 'other'"),
         (b'{"rows": [{}', 400, "no JSON"),

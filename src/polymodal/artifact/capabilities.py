@@ -107,7 +107,7 @@ def _reason(kind: Kind, capability: Capability, folder: Path, targets: Sequence[
         fix = f"Tune it first: {again}"
         return f"was pre-trained without targets and has no answers. {fix}"
     if capability is Capability.probabilities:
-        return "answers in words, which have no probabilities a class"
+        return "answers in words, which have no probability of a class"
     uses = [use.value for use in _COMMANDS if use in CAPABILITIES[kind]]
     listed = f"{', '.join(uses[:-1])} or {uses[-1]}"
     return f"answers in words, and can do no such thing. Use {listed}"

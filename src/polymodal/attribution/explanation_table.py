@@ -13,6 +13,7 @@ from polymodal.attribution.explain import Explanation
 from polymodal.attribution.plain_parts import PlainMap
 from polymodal.data.targets import TargetReader
 from polymodal.data.values.label_types import plain
+from polymodal.plain.explaining import OTHERS
 
 GRADIENTS = "integrated gradients"
 MOST_PARTS = 10
@@ -144,7 +145,8 @@ def _plain(found: PlainMap) -> dict[str, Any]:
 
 
 def _input(part: InputMap) -> dict[str, Any]:
-    strongest = _strongest(part, 1)
+    strongest = _strongest(part, len(part.parts))
+    strongest.sort(key=lambda piece: piece.text.endswith(OTHERS))  # a sum is no part
     content: dict[str, Any] = {
         "share": _finite(part.share),
         "attribution": _finite(part.attribution),

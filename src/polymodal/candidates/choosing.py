@@ -150,7 +150,7 @@ def _choose(
         if rows.rows < FEW and 0 < len(seen & {*units}) < len(units):
             usual = _by_count(units, len(folds))
             outer, reason = _moderate(replace(rows, models=means), outer, reason, usual, seen, seed)
-        reasons.append(reason)
+        reasons.append(_in_words(reason, units))
     weights: dict[str, float] = {}
     for unit, share in outer.items():
         for name, weight in units[unit].items():
@@ -162,6 +162,14 @@ def _choose(
         loss=rows.mean(_mean(rows.models, weights)) if rows.rows else None,
         rows=rows.rows,
     )
+
+
+def _in_words(reason: str, units: Mapping[str, Mapping[str, float]]) -> str:
+    """The reason of a choice by the validation rows, where models were compared out of fold before."""
+    if not (inner := units.get(OUT_OF_FOLD)):
+        return reason
+    name = next(iter(inner)) if len(inner) == 1 else "their blend"
+    return f"by the validation rows, {reason.replace(OUT_OF_FOLD, name)}"
 
 
 def _by_count(units: Mapping[str, object], folds: int) -> dict[str, float]:

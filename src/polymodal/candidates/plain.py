@@ -162,7 +162,7 @@ class PlainCandidate(Candidate):
                 answered = model.out_of_fold(own, goal, folds, target=target, deadline=self.deadline)
             except OutOfTime as error:
                 self.notes.append(
-                    f"{self.noun}s of {target} are weighed by the validation rows alone: {error}"
+                    f"{self.name} models of {target} are weighed by the validation rows alone: {error}"
                 )
                 continue
             for learner, answers in answered.items():

@@ -106,7 +106,7 @@ def _cheapest(target: ComparedTarget, costs: Mapping[str, RunCost]) -> str:
 
 def _cost(cost: RunCost) -> str:
     parameters, seconds = cost.parameters, cost.seconds
-    parts = [] if parameters is None else [f"{parameters:,} parameters"]
+    parts = [] if not parameters else [f"{parameters:,} parameters"]
     parts += [] if seconds is None else [f"trained in {spoken_seconds(seconds)}"]
     return ", ".join(parts) or "unknown cost"
 

@@ -41,6 +41,14 @@ SHORTHANDS: Mapping[str, str] = {
     "report": "report.amount",
 }
 """The setting of each."""
+_METRIC = "settings={'train.metric': …}"
+ELSEWHERE: Mapping[str, str] = {
+    "label": "target=", "y": "target=", "path": "output=", "output_dir": "output=", "presets": "preset=",
+    "eval_metric": _METRIC, "metric": _METRIC, "num_train_epochs": "epochs=", "max_epochs": "epochs=",
+    "lr": "learning_rate=", "per_device_train_batch_size": "batch_size=", "random_state": "seed=",
+    "features": "inputs=", "verbose": "quiet=", "verbosity": "quiet=", "hyperparameters": "settings=",
+}  # fmt: skip
+"""Arguments of AutoGluon, Transformers and scikit-learn, and the one that does the same here."""
 
 
 def all_settings(
@@ -66,6 +74,8 @@ def all_settings(
             unknown = f"{call.__name__}() got an unexpected keyword argument '{name}'"
             takes = [f"pm.{other.__name__}" for other in others if name in arguments(other)]
             fix = f"{' and '.join(takes)} take it" if takes else did_you_mean(name, arguments(call))
+            if (own := ELSEWHERE.get(name, "")).split("=")[0] in arguments(call):
+                fix = f"Here it is {own}"
             raise TypeError(f"{unknown}. {fix}; others by settings=")
     given = {SHORTHANDS[name]: value for name, value in shorthands.items() if value is not None}
     if isinstance(settings, str):

@@ -15,6 +15,7 @@ from polymodal.utils.cancelling import stop_if_cancelled
 WHOLE = "the input as a whole"
 """What an input adds beside its columns: by its presence, and by directions in which columns cancel out."""
 MOST_FEATURES = 30
+OTHERS = "other features"
 """Columns of an input that are distinguished, those that add most."""
 
 
@@ -78,5 +79,5 @@ def merged(pieces: Iterable[Piece]) -> list[Piece]:
     result = [p for p in each if p.kind == "cell"] + words + features[:MOST_FEATURES]
     if rest := features[MOST_FEATURES:]:
         value = sum(piece.contribution for piece in rest)
-        result.append(Piece("feature", f"{len(rest)} other features", value))
+        result.append(Piece("feature", f"{len(rest)} {OTHERS}", value))
     return result

@@ -17,7 +17,7 @@ from polymodal.evaluation.number_text import (
     span,
     whole,
 )
-from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
+from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS, Estimate
 from polymodal.evaluation.statistics.judgement import judge
 from polymodal.importance.emap import Interaction
 from polymodal.importance.importance import InputImportance, OverallScore
@@ -214,11 +214,19 @@ def _inputs(worth: InputImportance, groups: SortedInputs) -> list[str]:
             "adds": "", "harmful": ": they do harm together", "redundant": ", which hardly matters",
             "unclear": ", which may be chance",
         }[judged.kind]  # fmt: skip
-        sentences.append(f"Without {listed(free)} at once it costs {difference(score, lost)}{beside}.")
+        gained = (lost.value or 0) < 0
+        by = f"it gains {difference(score, _negated(lost))}" if gained else f"it costs {difference(score, lost)}"
+        sentences.append(f"Without {listed(free)} at once {by}{beside}.")
     for name in groups.harmful:
-        better = difference(score, inputs[name].lost_without)
-        sentences.append(f"‘{name}’ does harm: leaving it out changes the score by {better} for the better.")
+        better = difference(score, _negated(inputs[name].lost_without))
+        sentences.append(f"‘{name}’ does harm: leaving it out raises the score by {better}.")
     return sentences
+
+
+def _negated(cost: Estimate) -> Estimate:
+    """A cost as a gain."""
+    value, low, high = (None if part is None else -part for part in (cost.value, cost.high, cost.low))
+    return Estimate(value=value, low=low, high=high)
 
 
 def _weak_groups(score: str, compared: SubgroupFigures | None) -> list[str]:

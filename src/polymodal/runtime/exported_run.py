@@ -128,7 +128,10 @@ class ExportedRun(ABC):
         )
 
     def _check_names(self, rows: Cells) -> None:
-        """Warn of inputs that no row names; refuse rows that name none at all."""
+        """Warn of inputs that no row names; refuse rows that name none at all, and what is no list of rows."""
+        if isinstance(rows, Mapping | str) or not all(isinstance(row, Mapping) for row in rows):
+            fix = "For one row, give a list that holds it"
+            raise DataError(Problem(found="what is given is no rows", expected="a list of dicts", cure=fix))
         named = list(dict.fromkeys(str(name) for row in rows for name in row))
         absent = [name for name in self.inputs if name not in named]
         if rows and len(absent) == len(self.inputs):

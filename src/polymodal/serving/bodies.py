@@ -13,6 +13,9 @@ from polymodal.serving.limits import Limits
 from polymodal.serving.problems import ItemProblem, Refusal
 
 B = TypeVar("B", bound="Body")
+_EXPECTED = dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "expected an object")
+_EXPECTED |= {"list_type": "expected a list"}
+"""What is expected where pydantic names types of Python."""
 
 
 class Body(BaseModel):
@@ -109,7 +112,9 @@ def _problem(type_: str, location: tuple[int | str, ...], message: str, kind: ty
         return ItemProblem(f"there is no field '{name}'. {fix}".strip(), number)
     if type_ == "missing":
         return ItemProblem(f"the field '{name}' is missing", number)
-    return ItemProblem(f"{name}: {message[0].lower()}{message[1:]}", number)
+    message = _EXPECTED.get(type_, message).replace(" after validation", "")
+    such = ', such as {"rows": [{…}]}' if not location and "rows" in kind.model_fields else ""
+    return ItemProblem(f"{name}: {message[0].lower()}{message[1:]}{such}", number)
 
 
 def json_schema_of(kind: type[Body], example: Any = None) -> dict[str, Any]:

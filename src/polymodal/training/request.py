@@ -123,6 +123,10 @@ def target_names(target: Target) -> list[str]:
     """The names of target columns; a DataFrame may have numbers for names, which a table writes as digits."""
     if target is None:
         return []
+    if hasattr(target, "to_frame") and hasattr(target, "iloc"):
+        name = getattr(target, "name", None) or "y"
+        fix = f"Put it into the table: table.assign({name}=…), target='{name}'"
+        raise ConfigError(f"target is a Series of cells, expected the name of a column. {fix}")
     columns = [target] if isinstance(target, str) or not isinstance(target, Iterable) else target
     return [str(name) for name in columns]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import threading
 import time
@@ -41,8 +42,18 @@ def silence(quiet: bool = True) -> Iterator[None]:
 def obeying_quiet(function: Callable[P, T]) -> Callable[P, T]:
     """``function``, which prints neither progress nor notes where its argument ``quiet`` is true."""
 
+    taken = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is not parameter.KEYWORD_ONLY and parameter.kind is not parameter.VAR_KEYWORD
+    ]
+
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        if len(args) > len(taken):
+            listed = " and ".join(name for name in taken if name != "self") or "nothing"
+            name = getattr(function, "__name__", "")
+            raise TypeError(f"{name}() takes only {listed} by position: write the others as name=value")
         with silence(bool(kwargs.get("quiet"))):
             return function(*args, **kwargs)
 
