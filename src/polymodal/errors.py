@@ -109,7 +109,9 @@ class DataError(PolymodalError):
         self.problems = [problems] if isinstance(problems, Problem) else list(problems)
         shown, alike = self._shown()
         lines = [str(problem) for problem in shown[: self.SHOWN]]
-        lines += [f"… and {count} more rows of column '{one_line(name, 80)}'" for name, count in alike.items()]
+        lines += [
+            f"… and {count} more rows of column '{one_line(name, 80)}'" for name, count in alike.items()
+        ]
         if len(shown) > self.SHOWN:
             lines.append(f"… and {len(shown) - self.SHOWN} more")
         super().__init__("\n".join(lines))

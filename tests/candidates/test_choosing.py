@@ -95,5 +95,8 @@ def test_what_it_does_not_get_goes_to_the_others_as_they_were_chosen():
 def test_the_blend_out_of_fold_has_a_name_in_the_reason(inner, said):
     units = {choosing.OUT_OF_FOLD: inner, "fused": {"fused": 1.0}}
     reason = f"{choosing.OUT_OF_FOLD} is better than every other model"
-    assert choosing._in_words(reason, units) == f"by the validation rows, {said} is better than every other model"
+    assert (
+        choosing._in_words(reason, units)
+        == f"by the validation rows, {said} is better than every other model"
+    )
     assert choosing._in_words("fused is better", {"fused": {"fused": 1.0}}) == "fused is better"

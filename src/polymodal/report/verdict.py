@@ -215,7 +215,11 @@ def _inputs(worth: InputImportance, groups: SortedInputs) -> list[str]:
             "unclear": ", which may be chance",
         }[judged.kind]  # fmt: skip
         gained = (lost.value or 0) < 0
-        by = f"it gains {difference(score, _negated(lost))}" if gained else f"it costs {difference(score, lost)}"
+        by = (
+            f"it gains {difference(score, _negated(lost))}"
+            if gained
+            else f"it costs {difference(score, lost)}"
+        )
         sentences.append(f"Without {listed(free)} at once {by}{beside}.")
     for name in groups.harmful:
         better = difference(score, _negated(inputs[name].lost_without))

@@ -128,7 +128,7 @@ class ExportedRun(ABC):
         )
 
     def _check_names(self, rows: Cells) -> None:
-        """Warn of inputs that no row names; refuse rows that name none at all, and what is no list of rows."""
+        """Warn of inputs that no row names; refuse rows that name none, and what is no list."""
         if isinstance(rows, Mapping | str) or not all(isinstance(row, Mapping) for row in rows):
             fix = "For one row, give a list that holds it"
             raise DataError(Problem(found="what is given is no rows", expected="a list of dicts", cure=fix))

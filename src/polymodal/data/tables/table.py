@@ -255,7 +255,9 @@ def _of_stream(source: Any, name: str) -> pa.Table:
     except (pa.ArrowException, TypeError, ValueError) as error:
         if hasattr(source, "to_frame"):
             fix = "For one row of a frame give frame.iloc[[0]], for one column frame[['name']]"
-            raise DataError(Problem(found="one row or column", expected="a table", cure=fix, file=name)) from None
+            raise DataError(
+                Problem(found="one row or column", expected="a table", cure=fix, file=name)
+            ) from None
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(Problem(found=f"cannot be read ({reason})", expected="columns", file=name)) from None
 

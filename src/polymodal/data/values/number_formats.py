@@ -239,7 +239,6 @@ class NumberFormat:
             whole = whole.replace(self.thousands, "")
         return f"{whole or 0}.{fraction or 0}" if not whole or whole.isdigit() else None
 
-
     def _ungrouped(self, cell: Written) -> str | None:
         """The digits of a cell with thousands, where no number of training had as many digits.
 

@@ -66,8 +66,8 @@ def select(
     Each round adds the model that makes the mean of all added ones best; it begins with the best single
     model. This is repeated on bootstrap samples of the rows and the weights are averaged, so that few rows
     decide little. Models with a share below 5 % are left out, unless the loss grows by more than 5 % without
-    them. The best model remains alone where it is better than every other by more than chance and the blend is
-    not better than it by more than chance; and where the loss of the blend is larger by more than 5 %.
+    them. The best model remains alone where it is better than every other by more than chance and the blend
+    is not better than it by more than chance; and where the loss of the blend is larger by more than 5 %.
 
     Args:
         predictions: By model, ``(rows, …)`` predictions for the same rows, none of which the model was fitted
@@ -283,5 +283,8 @@ def _choice(names: list[str], best: int, clear: bool, gained: bool) -> tuple[Cho
     if gained:
         return "blend", f"better than {names[best]} by more than chance"
     if clear:
-        return "single", f"{names[best]} is better than every other model, and the blend gains nothing beyond chance"
+        return (
+            "single",
+            f"{names[best]} is better than every other model, and the blend gains nothing beyond chance",
+        )
     return "blend", f"{names[best]} is not clearly better than the others"
