@@ -52,8 +52,12 @@ class OnnxRun(ExportedRun):
 
     def logits(self, cells: Cells) -> dict[str, np.ndarray]:
         """See :class:`ExportedRun`."""
-        feeds = self.processor.feeds(self.manifest.inputs, cells)
-        return dict(zip(self.decoders, self.session.run(None, feeds), strict=True))
+        inputs = self.manifest.inputs
+        made = [
+            self.session.run(None, self.processor.feeds(inputs, part))
+            for part in self.processor.batches(cells)
+        ]
+        return dict(zip(self.decoders, map(np.concatenate, zip(*made, strict=True)), strict=True))
 
 
 def open_session(folder: Path, threads: int | None) -> InferenceSession:

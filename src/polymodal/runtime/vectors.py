@@ -52,10 +52,11 @@ class Vectors:
         Args:
             cells: By input what its reader kept, of each row.
         """
-        feeds = self.processor.feeds(self.manifest.inputs, cells)
-        taken = {name: array for name, array in feeds.items() if name in self.taken}
-        made: dict[str, list[list[np.ndarray]]] = {}
-        for name, vectors in zip(self.readers, self.session.run(None, taken), strict=True):
-            left = iter(vectors)
-            made[name] = [[next(left) for _ in items_of(row[name])] for row in cells]
+        made: dict[str, list[list[np.ndarray]]] = {name: [] for name in self.readers}
+        for part in self.processor.batches(cells):
+            feeds = self.processor.feeds(self.manifest.inputs, part)
+            taken = {name: array for name, array in feeds.items() if name in self.taken}
+            for name, vectors in zip(self.readers, self.session.run(None, taken), strict=True):
+                left = iter(vectors)
+                made[name] += [[next(left) for _ in items_of(row[name])] for row in part]
         return made
