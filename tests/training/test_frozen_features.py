@@ -34,7 +34,7 @@ def frozen(tmp_path_factory):
 
 def fit(houses, folder, frozen, **more):
     names = ["photo", "note", "bedrooms"]
-    settings = [*tiny("note", "bedrooms", **more), *frozen]
+    settings = [*tiny("note", "bedrooms", **({"train__epochs": 2} | more)), *frozen]
     return pm.fit(houses, target="kind", inputs=names, output=folder, settings=settings)
 
 
@@ -94,7 +94,7 @@ def test_fits_of_several_fusions_share_them(houses, frozen, tmp_path, monkeypatc
 
     monkeypatch.setattr(module, "encode_items", counted)
     options = {"target": "kind", "inputs": ["photo", "note", "bedrooms"]}
-    settings = [*tiny("note", "bedrooms"), *frozen, "data.cache_disk=0"]
+    settings = [*tiny("note", "bedrooms", train__epochs=2), *frozen, "data.cache_disk=0"]
     fits = pm.fit_fusions(houses, fusions="concat,sum,gated", output=tmp_path, settings=settings, **options)
     assert calls.count("photo") <= 40 and calls.count("note") <= 40
     assert sum("encoded once" in note for note in fits.notes) == 2

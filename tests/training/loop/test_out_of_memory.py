@@ -27,7 +27,7 @@ ON_CPU = RuntimeError(
     "allocate 68719476736 bytes. Error code 12 (Cannot allocate memory)"
 )
 OPTIONS = {"target": "kind", "inputs": ["bedrooms", "district"]}
-SETTINGS = ["train.threads=1", "fusion.dropout=0", "train.modality_dropout=0"]
+SETTINGS = ["train.epochs=2", "train.threads=1", "fusion.dropout=0", "train.modality_dropout=0"]
 SGD = ["train.optim=sgd", "train.learning_rate=0.01"]
 """Steps as large as the gradient: Adam makes whole steps of what rounding leaves of a gradient of zero."""
 

@@ -22,7 +22,7 @@ def folder(houses_and_run):
 @pytest.mark.parametrize("name", ["photo", "note", "bedrooms", "district"])
 def test_a_frozen_tower_does_not_move(folder, name):
     given = {f"inputs.{key}.freeze": "true" for key in (["photo", "back"] if name == "photo" else [name])}
-    run, result = fit(folder, **given)
+    run, result = fit(folder, **given, train__epochs=2)
     place = run.model.model.encoder_of[name]
     before, after = body(folder / "pre"), body(folder / "run")
     own = [key for key in before if key.startswith(f"model.encoders.{place}.")]
