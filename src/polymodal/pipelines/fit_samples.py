@@ -12,9 +12,9 @@ from polymodal.pipelines.pages import try_page
 from polymodal.runs.core import AnyRun
 from polymodal.utils.deadline import Deadline
 from polymodal.utils.progress import note
-from polymodal.verification.paths import DIFFERENT, PathResult
+from polymodal.verification.paths import DIFFERENT, EQUAL, PathResult
 from polymodal.verification.sample_writing import SampleSource, keeps_samples, write_samples
-from polymodal.verification.verifying import details, in_a_line, replayed_at_the_end
+from polymodal.verification.verifying import details, in_a_line, largest, replayed_at_the_end
 
 MOST_PARAMETERS = 500_000_000
 """Parameters of a model that is loaded a second time: more may not fit into memory twice."""
@@ -91,7 +91,11 @@ def _kept(run: AnyRun, step: SampleStep) -> Samples:
 def _tell(result: PathResult, warnings: list[str], quiet: bool) -> None:
     """Print how the loaded run answered, and warn where it is otherwise."""
     if result.verdict != DIFFERENT:
-        note(f"loaded from its folder: {in_a_line(result)}", quiet)
+        line = f"loaded from its folder: {in_a_line(result)}"
+        if result.verdict == EQUAL:
+            by = "" if result.largest is None else f" (largest difference {largest(result)})"
+            line = f"loaded again from its folder, the run answers {result.rows} rows as after training{by}"
+        note(line, quiet)
         return
     lines = [f"the run as loaded from its folder does NOT answer as it was trained: {in_a_line(result)}"]
     for line in [*lines, *details(result)]:
