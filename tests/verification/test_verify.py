@@ -195,7 +195,10 @@ def test_a_fit_ends_with_the_answers_of_the_loaded_run(tmp_path: Path, replaying
     write_table(tmp_path / "t.csv", house_rows(tmp_path, 40))
     fit = ["fit", "t.csv", "-t", "kind", "-i", "bedrooms,voice", "-o", "run", *settings("voice")]
     made = polymodal(*fit, folder=tmp_path)
-    assert made.status == 0 and "loaded again from its folder, the run answers 4 rows as after training" in made.err
+    assert (
+        made.status == 0
+        and "loaded again from its folder, the run answers 4 rows as after training" in made.err
+    )
     assert (tmp_path / "run/samples/media").is_dir()
     before = (tmp_path / "run/samples/rows.json").read_bytes()
     assert polymodal(*fit, "--resume", folder=tmp_path).status == 0
