@@ -252,6 +252,25 @@ def run_lines(page, route, folder):
     return answers[0]
 
 
+@pytest.mark.parametrize("token", [None, "a token"])
+def test_the_lines_of_a_chat_run(open_page, runs, address, token):
+    def described(route):
+        route.fulfill(json=route.fetch().json() | {"token": token is not None})
+
+    pytest.importorskip("openai", reason="openai is not installed")
+    page = open_page(routes={"/runs": described})
+    page.get_by_label("Run", exact=True).select_option("talks")
+    page.get_by_role("tab", name="API").click()
+    code = page.get_by_label("Chat in Python", exact=True).locator("code").inner_text()
+    assert address in code and ("POLYMODAL_TOKEN" in code) == (token is not None)
+    given = {**os.environ, "no_proxy": "127.0.0.1"} | ({"POLYMODAL_TOKEN": token} if token else {})
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=given, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == runs["talks"].chat([{"role": "user", "content": "Hello"}]).strip() != ""
+
+
 def test_a_chat_streams_with_attachments(open_page, folder, accessible):
     page = open_page(width=390)
     page.get_by_label("Run", exact=True).select_option("talks")
