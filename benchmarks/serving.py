@@ -44,7 +44,7 @@ from polymodal.serving.batching import Batcher
 WORDS = ["red", "green", "blue", "dark", "light", "small", "large", "round"]
 WAITING = 64
 """Requests that wait at a time, at saturation."""
-BATCH = 64
+BATCH, DECODERS = 64, 2
 TOLERANCE = 1e-5
 """Largest difference of a probability to the offline answer."""
 
@@ -189,23 +189,26 @@ class Server:
         ]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None and "Serving" in self.process.stdout.readline()
+        while len(self.decoders()) < DECODERS:
+            time.sleep(0.05)
         cores = sorted(os.sched_getaffinity(0))
-        pids = [self.process.pid, *self.children()]
+        pids = [self.process.pid, *self.decoders()]
         for pid in pids:
             core = cores[0] if pid == self.process.pid else cores[-1]
             for task in Path(f"/proc/{pid}/task").iterdir():
                 os.sched_setaffinity(int(task.name), {core})
 
-    def children(self) -> list[int]:
-        """The processes of the server."""
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in path.read_text().split()]
+    def decoders(self) -> list[int]:
+        """Its processes that decode, each started by a thread of its own."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        pids = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+        return [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def resident(self) -> float:
         """Megabytes in memory, of all its processes."""
         pages = (
             int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-            for pid in [self.process.pid, *self.children()]
+            for pid in [self.process.pid, *self.decoders()]
         )
         return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 

@@ -32,10 +32,10 @@ from polymodal.serving.security import Guard, Sessions
 from polymodal.serving.service import Service
 
 ROUTERS: tuple[Callable[[Service], APIRouter], ...] = (
-    health.router, runs.router, predict.router, embed.router, metrics.router,
-    search.router, explain.router, openai_chat.router, openai_embeddings.router, page.router,
+    predict.router, embed.router, openai_chat.router, openai_embeddings.router, search.router,
+    explain.router, health.router, runs.router, metrics.router, page.router,
 )  # fmt: skip
-"""A function per file of routes, from a service to its APIRouter."""
+"""A function per file of routes, from a service to its APIRouter; those of many requests first."""
 
 
 @dataclass(frozen=True)

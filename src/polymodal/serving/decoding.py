@@ -16,6 +16,8 @@ from polymodal import api
 from polymodal.api import MediaAccess, ReadRow, RowProcessor
 
 CRASHED = "this file ended the process that decoded it. Write it again with another program"
+FEW, SHORT = 4, 500
+"""Rows, and characters of a text, that the thread of the requests reads itself."""
 STARTING_SECONDS = 60.0
 """That a process may take to import what it needs, before its first answer."""
 
@@ -58,19 +60,26 @@ class Decoders:
         parts = self._parts.get(id(reading))
         if parts is None:
             parts = self._parts[id(reading)] = _Parts(reading)
-        return list(await asyncio.gather(*(self._read_row(parts, row) for row in rows)))
+        at_once = len(rows) <= FEW
+        return list(await asyncio.gather(*(self._read_row(parts, row, at_once) for row in rows)))
 
-    async def _read_row(self, parts: _Parts, row: Mapping[str, Any]) -> ReadRow:
+    async def _read_row(self, parts: _Parts, row: Mapping[str, Any], at_once: bool) -> ReadRow:
         media = {name: row[name] for name in parts.media.readers if row.get(name) is not None}
         loop = asyncio.get_running_loop()
         if not media:
-            return await asyncio.to_thread(api.read_row, parts.whole, row, self.access)
+            return await self._read_here(parts.whole, row, at_once)
         decoded = loop.run_in_executor(self._threads, self._decode, parts, media)
         try:
-            others = await asyncio.to_thread(api.read_row, parts.others, row, self.access)
+            others = await self._read_here(parts.others, row, at_once)
             return api.joined(others, await decoded, list(parts.whole.readers))
         finally:
             decoded.cancel()
+
+    async def _read_here(self, reading: RowProcessor, row: Mapping[str, Any], at_once: bool) -> ReadRow:
+        """Read cells in this process; in a thread, unless that takes longer to begin than they do."""
+        if at_once and all(_is_short(row.get(name)) for name in reading.readers):
+            return api.read_row(reading, row, self.access)
+        return await asyncio.to_thread(api.read_row, reading, row, self.access)
 
     def _decode(self, parts: _Parts, media: Mapping[str, Any]) -> ReadRow:
         """Read media in the process of this thread."""
@@ -86,6 +95,11 @@ class Decoders:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for worker in self._workers:
             worker.end()
+
+
+def _is_short(cell: object) -> bool:
+    """Whether a cell without media is a number, or a text of few words."""
+    return cell is None or isinstance(cell, int | float) or (isinstance(cell, str) and len(cell) < SHORT)
 
 
 class _Parts:

@@ -29,7 +29,7 @@ class ServedHeads(ServedRun):
         """See :class:`ServedRun`."""
         return self.run.reading
 
-    @property
+    @cached_property
     def supported(self) -> list[str]:
         """See :class:`ServedRun`."""
         has = self.run.capabilities

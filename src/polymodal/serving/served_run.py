@@ -177,7 +177,7 @@ class ServedRun(ABC):
         Raises:
             Refusal: Naming what it supports (422).
         """
-        if capability not in self.capabilities:
+        if capability not in self.supported and capability not in self.capabilities:
             raise Refusal(422, self._lacks(capability), param="run")
 
     def _lacks(self, capability: str) -> str:

@@ -36,7 +36,7 @@ class ServedWords(ServedRun):
         """See :class:`ServedRun`."""
         return self.run.processor
 
-    @property
+    @cached_property
     def supported(self) -> list[str]:
         """See :class:`ServedRun`; a run of conversations has no rows."""
         has = self.run.capabilities

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator
@@ -43,6 +44,8 @@ def serve(request: ServeRequest) -> None:
         line = f"Serving {', '.join(service.runs)} at {address} (API: {address}/docs). Ctrl-C ends it"
         with _naming(host, port):
             listener.listen()  # another server may hold the port since
+        gc.collect()
+        gc.freeze()  # what is loaded stays: to look through it for garbage takes tenths of a second each time
         DrainingServer(config, service, lambda: request.ready(line)).run([listener])
     finally:
         listener.close()

@@ -15,6 +15,7 @@ from polymodal.serving.bounded import bounded
 from polymodal.serving.description import example_row, run_for
 from polymodal.serving.items import answer_items, check_size
 from polymodal.serving.problems import ItemProblem
+from polymodal.serving.routes.direct import Direct
 from polymodal.serving.service import Service
 from polymodal.serving.values import Given
 
@@ -37,7 +38,7 @@ class Vectors(BaseModel):
 
 def router(service: Service) -> APIRouter:
     """``POST /embed``."""
-    routes = APIRouter(tags=["vectors"])
+    routes = APIRouter(tags=["vectors"], route_class=Direct)
     first = run_for(service, "embed")
     example = {"run": first.name, "rows": [example_row(first)]}
 

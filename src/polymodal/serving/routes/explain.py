@@ -17,6 +17,7 @@ from polymodal.serving.chat.reading import body_schema
 from polymodal.serving.description import example_row, run_for
 from polymodal.serving.items import check_size
 from polymodal.serving.problems import Refusal
+from polymodal.serving.routes.direct import Direct
 from polymodal.serving.security import DOCUMENT_POLICY
 from polymodal.serving.served_run import ServedRun, problem_of
 from polymodal.serving.service import Service
@@ -35,7 +36,7 @@ class ExplainBody(Body):
 
 def router(service: Service) -> APIRouter:
     """``POST /explain``."""
-    routes = APIRouter(tags=["explanations"])
+    routes = APIRouter(tags=["explanations"], route_class=Direct)
     first = run_for(service, "explain")
     example = {"run": first.name, "row": example_row(first)}
     described = body_schema(ExplainBody, example)

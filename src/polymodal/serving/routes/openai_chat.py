@@ -20,6 +20,7 @@ from polymodal.serving.chat.reading import body_schema, read_body, run_of_model
 from polymodal.serving.chat.talker import Job, Talker
 from polymodal.serving.chat.translation import addresses_in, media_in, read_messages
 from polymodal.serving.problems import Refusal, openai_error_body
+from polymodal.serving.routes.direct import Direct
 from polymodal.serving.served_run import ServedRun
 from polymodal.serving.service import Service
 
@@ -29,7 +30,7 @@ PATH = "/v1/chat/completions"
 
 def router(service: Service) -> APIRouter:
     """``POST /v1/chat/completions``."""
-    routes = APIRouter(tags=["OpenAI's form"])
+    routes = APIRouter(tags=["OpenAI's form"], route_class=Direct)
     model = next((run.name for run in service.language_runs), "a-run-that-answers-in-words")
     example = {"model": model, "messages": [{"role": "user", "content": "What is this?"}], "max_tokens": 20}
 

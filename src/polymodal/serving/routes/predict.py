@@ -16,6 +16,7 @@ from polymodal.serving.description import example_row, run_for
 from polymodal.serving.forms import form_files, form_options, form_row, form_rows, read_form
 from polymodal.serving.items import answer_items, check_size
 from polymodal.serving.problems import ItemProblem, Refusal
+from polymodal.serving.routes.direct import Direct
 from polymodal.serving.service import Service
 from polymodal.serving.values import Given, ServedInput
 
@@ -56,7 +57,7 @@ class Predictions(BaseModel):
 
 def router(service: Service) -> APIRouter:
     """``POST /predict``, as JSON or as a form."""
-    routes = APIRouter(tags=["predictions"])
+    routes = APIRouter(tags=["predictions"], route_class=Direct)
     first = run_for(service, "predict")
     example = {"run": first.name, "rows": [example_row(first)], "probabilities": True}
     described = json_schema_of(PredictBody, example)

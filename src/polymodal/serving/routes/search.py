@@ -16,6 +16,7 @@ from polymodal.serving.chat.reading import body_schema
 from polymodal.serving.description import example_row
 from polymodal.serving.items import check_size
 from polymodal.serving.problems import Refusal
+from polymodal.serving.routes.direct import Direct
 from polymodal.serving.served_index import ServedIndex, Value
 from polymodal.serving.service import Service
 from polymodal.serving.values import Given
@@ -37,7 +38,7 @@ class SearchBody(Body):
 
 def router(service: Service) -> APIRouter:
     """``POST /search``."""
-    routes = APIRouter(tags=["search"])
+    routes = APIRouter(tags=["search"], route_class=Direct)
     example = {"row": _example(service), "limit": 3}
 
     @routes.post("/search", summary="The nearest rows", openapi_extra=body_schema(SearchBody, example))
