@@ -102,8 +102,9 @@ class PlainCandidate(Candidate):
 
     def prepare(self) -> str:
         """See :class:`Candidate`: the learners."""
-        kinds = {KINDS[self.job.declaration.targets[name].task] for name in self._targets()}
-        return ", ".join(name for name in LEARNERS if kinds & {*LEARNERS[name].learns})
+        targets, known = self.job.declaration.targets, self.job.processor.targets
+        goals = [(KINDS[targets[name].task], max(len(known[name].classes), 1)) for name in self._targets()]
+        return ", ".join(name for name in LEARNERS if any(LEARNERS[name].suits(*goal) for goal in goals))
 
     def fit(self, *, resume: bool, quiet: bool) -> Tried:
         """See :class:`Candidate`; it is always fitted again, which takes seconds."""

@@ -86,7 +86,7 @@ class PlainModel:
 
     def _names(self, goal: Goal) -> tuple[str, ...]:
         """The learners of a goal: of one that is learned as it is and as logarithm, each of them twice."""
-        names = [name for name in self.learners if goal.kind in self.kinds[name].learns]
+        names = [name for name in self.learners if self.kinds[name].suits(goal.kind, goal.outputs)]
         logs = [f"{name}{LOG}" for name in names] if goal.both and self.learns_both else []
         return (*names, *logs)
 

@@ -121,6 +121,14 @@ class Sparse:
         edges = np.concatenate([[0], np.cumsum(sizes)])
         return Sparse(self.data[cells], self.indices[cells], edges, (len(picked), self.shape[1]))
 
+    def columns(self, index: np.ndarray) -> Sparse:
+        """Some columns, by their numbers, which rise."""
+        place = np.full(self.shape[1], -1)
+        place[index] = np.arange(len(index))
+        held = place[self.indices] >= 0
+        edges = np.concatenate([[0], np.cumsum(held)])[self.indptr]
+        return Sparse(self.data[held], place[self.indices[held]], edges, (self.shape[0], len(index)))
+
     @overload
     def __matmul__(self, other: np.ndarray) -> np.ndarray: ...
     @overload

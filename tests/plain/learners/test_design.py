@@ -5,6 +5,7 @@ import pytest
 
 from polymodal.plain.blocks import Block, Columns
 from polymodal.plain.learners.design import Design
+from polymodal.plain.sparse import Sparse
 
 
 def test_a_wide_block_weighs_as_32_columns_and_an_earlier_design_as_it_was():
@@ -35,3 +36,19 @@ def test_a_wide_block_weighs_as_32_columns_and_an_earlier_design_as_it_was():
         Design.restore(arrays | {"block0/kept_to": np.array(-1.0)}, sparse=True)
     with pytest.raises(ValueError, match="factor"):
         Design.restore(arrays | {"block1/factor": np.array(2.0)}, sparse=True)
+
+
+def test_of_many_words_the_most_frequent_are_used():
+    random = np.random.default_rng(0)
+    words = (random.random((60, 9)) < np.linspace(0.1, 0.9, 9)).astype(np.float32)
+    block = Block(Sparse.of(words), np.ones(60, bool), Columns(tuple("abcdefghi"), "sparse"))
+    design = Design(most=4)
+    matrix = design.fit({"note/words": block}, np.ones(60))
+    np.testing.assert_array_equal(matrix.toarray(), words[:, 5:])
+    again = Design.restore(design.arrays(), sparse=True)
+    np.testing.assert_array_equal(again.transform({"note/words": block}).toarray(), words[:, 5:])
+    assert again.width == 4
+    shares = again.by_block(words[:, 5:])["note/words"].columns
+    assert not shares[:, :5].any() and np.array_equal(shares[:, 5:], words[:, 5:])
+    with pytest.raises(ValueError, match="terms"):
+        Design.restore(design.arrays() | {"block0/terms": np.array([3, 2])}, sparse=True)

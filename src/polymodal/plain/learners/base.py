@@ -71,6 +71,16 @@ class Learner(ABC, Generic[P]):
         self.deadline = NO_LIMIT
         self.hurried = False
 
+    @classmethod
+    def suits(cls, kind: Kind, outputs: int) -> bool:
+        """Whether this learner is meant for such goals; of others it is not named at all.
+
+        Args:
+            kind: Of the goal.
+            outputs: Its classes or labels; 1 for numbers.
+        """
+        return kind in cls.learns
+
     def can_fit(self, goal: Goal, blocks: Blocks) -> str:
         """Why this learner cannot be used here, in one line; empty where it can."""
         return ""

@@ -35,6 +35,7 @@ class Design:
         sparse: Whether sparse blocks are used.
         kept_to: Of numbers in blocks of at most :data:`WIDE` columns, the standard score up to which they
             stay as they are.
+        most: Columns of a sparse block that are used, those that are not zero in most rows; None for all.
 
     Attributes:
         blocks: By block, the arrays that :func:`_learn` returned.
@@ -43,13 +44,17 @@ class Design:
     sparse: bool = True
     blocks: dict[str, Arrays] = field(default_factory=dict)
     kept_to: float = 0.0
+    most: int | None = None
 
     def fit(self, blocks: Blocks, weights: np.ndarray) -> Matrix:
         """Learn from the training rows, and join them."""
         used = {
             name: block for name, block in blocks.items() if self.sparse or block.columns.kind != "sparse"
         }
-        self.blocks = {name: _learn(block, weights, self.kept_to) for name, block in used.items()}
+        self.blocks = {
+            name: _learn(block, weights, self.kept_to) | _most_common(block, self.most)
+            for name, block in used.items()
+        }
         return self.transform(blocks)
 
     def transform(self, blocks: Blocks) -> Matrix:
@@ -137,6 +142,14 @@ def _learn(block: Block, weights: np.ndarray, kept_to: float) -> Arrays:
     return learned
 
 
+def _most_common(block: Block, most: int | None) -> Arrays:
+    """The columns of a sparse block that are used, as an array; nothing where these are all."""
+    if most is None or not isinstance(block.values, Sparse) or block.values.shape[1] <= most:
+        return {}
+    counts = np.bincount(block.values.indices, minlength=block.values.shape[1])
+    return {"terms": np.sort(np.argsort(-counts, kind="stable")[:most])}
+
+
 def _check(learned: Arrays) -> None:
     """Refuse arrays of a file that :func:`_learn` does not give.
 
@@ -156,6 +169,10 @@ def _check(learned: Arrays) -> None:
             raise ValueError("'factor' that is not above 0 and at most 1")
         if "kept_to" in learned and not 0 <= as_array(learned, "kept_to") <= LARGEST:
             raise ValueError("'kept_to' out of range")
+    if "terms" in learned:
+        terms = as_array(learned, "terms", len(learned["terms"]), kinds="i")
+        if (np.diff(terms) < 1).any() or (terms < 0).any() or (terms >= columns).any():
+            raise ValueError("'terms' out of range or order")
     if "codes" in learned:
         codes = as_array(learned, "codes", len(learned["codes"]), 2, kinds="i")
         order = np.lexsort((codes[:, 1], codes[:, 0]))
@@ -167,6 +184,8 @@ def _width(learned: Arrays) -> int:
     """Number of columns of the matrix that come from one block."""
     if "codes" in learned:
         own = len(learned["codes"])
+    elif "terms" in learned:
+        own = len(learned["terms"])
     elif "kept" in learned:
         own = int(learned["kept"].sum() + learned["lacking"].sum())
     else:
@@ -178,6 +197,8 @@ def _origin(learned: Arrays) -> np.ndarray:
     """The column of the block that each column of the matrix comes from, the absence left out."""
     if "codes" in learned:
         return learned["codes"][:, 0]
+    if "terms" in learned:
+        return learned["terms"]
     if "kept" in learned:
         return np.concatenate([np.flatnonzero(learned["kept"]), np.flatnonzero(learned["lacking"])])
     return np.arange(int(learned["columns"]))
@@ -211,7 +232,8 @@ def _join(block: Block, learned: Arrays) -> list[Matrix]:
     """The parts of the matrix that come from one block."""
     parts: list[Matrix] = []
     if isinstance(block.values, Sparse):
-        parts.append(block.values.astype(np.float64))
+        values = block.values.columns(learned["terms"]) if "terms" in learned else block.values
+        parts.append(values.astype(np.float64))
     elif block.columns.kind == "category":
         parts.append(_one_hot(numbers_of(block), learned["codes"]))
     else:

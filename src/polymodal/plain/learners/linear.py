@@ -35,6 +35,12 @@ SPANS = (0.0, SPAN)
 through scores that are drawn in comes nearer; what is linear in it needs them as they are."""
 CLEAR = 0.995
 """Loss in that with scores that are drawn in, below which they stay as they are."""
+MOST_COEFFICIENTS = 5_000_000
+"""Columns of a block times classes: of more classes than a hundred, rare words and letters are left out. The
+solver keeps some twenty copies of the coefficients."""
+SOME_CELLS, MANY_CELLS = 200_000, 500_000
+"""Rows times classes, up to which both spans are tried, and from which a single held-out fifth chooses the
+penalty."""
 FEW, MANY = 1500, 6000
 """Up to so many rows five inner folds choose the penalty, then three, then a single held-out fifth."""
 
@@ -93,13 +99,16 @@ class LinearLearner(Learner[LinearModel]):
                 self.design, self.fitted, self.chosen = best.design, best.fitted, best.chosen
                 self.threads = threads
                 return self
-        self.design = Design(kept_to=self.span)
+        many = goal.kind in ("classes", "ordered")
+        most = MOST_COEFFICIENTS // max(goal.outputs, 1) if many else None
+        self.design = Design(kept_to=self.span, most=most)
         return super().fit(blocks, goal, seed=seed, threads=threads)
 
     def _best_trial(self, blocks: Blocks, goal: Goal, seed: int, threads: int | None) -> LinearLearner | None:
         """The better one of the spans, fitted to numbers and categories; None where there are no numbers."""
         blocks = {name: block for name, block in blocks.items() if _is_tabular(name, block, blocks)}
-        if not any(block.columns.kind == "number" for block in blocks.values()):
+        is_large = len(goal) * (goal.outputs if goal.kind != "numbers" else 1) > SOME_CELLS
+        if is_large or not any(block.columns.kind == "number" for block in blocks.values()):
             return None
         trials: list[LinearLearner] = []
         begun = self.deadline.clock()
@@ -207,9 +216,10 @@ def _is_tabular(name: str, block: Block, blocks: Blocks) -> bool:
 
 def _search_folds(goal: Goal, seed: int) -> list[Fold]:
     """The inner folds that choose a penalty; of many rows one."""
-    rows = len(goal)
-    folds = inner_folds(goal, seed, 5 if rows <= FEW or rows > MANY else 3)
-    return folds[:1] if rows > MANY else folds
+    rows, outputs = len(goal), goal.outputs if goal.kind != "numbers" else 1
+    is_large = rows > MANY or rows * outputs > MANY_CELLS
+    folds = inner_folds(goal, seed, 5 if rows <= FEW or is_large else 3)
+    return folds[:1] if is_large else folds
 
 
 def _answers(model: LinearModel, matrix: Matrix) -> np.ndarray:
