@@ -123,11 +123,11 @@ class Sparse:
 
     def columns(self, index: np.ndarray) -> Sparse:
         """Some columns, by their numbers, which rise."""
-        place = np.full(self.shape[1], -1)
-        place[index] = np.arange(len(index))
-        held = place[self.indices] >= 0
+        location = np.full(self.shape[1], -1)
+        location[index] = np.arange(len(index))
+        held = location[self.indices] >= 0
         edges = np.concatenate([[0], np.cumsum(held)])[self.indptr]
-        return Sparse(self.data[held], place[self.indices[held]], edges, (self.shape[0], len(index)))
+        return Sparse(self.data[held], location[self.indices[held]], edges, (self.shape[0], len(index)))
 
     @overload
     def __matmul__(self, other: np.ndarray) -> np.ndarray: ...
