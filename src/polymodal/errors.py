@@ -110,7 +110,8 @@ class DataError(PolymodalError):
         shown, alike = self._shown()
         lines = [str(problem) for problem in shown[: self.SHOWN]]
         lines += [
-            f"… and {count} more rows of column '{one_line(name, 80)}'" for name, count in alike.items()
+            f"… and at least {count} more rows of column '{one_line(name, 80)}'"
+            for name, count in alike.items()
         ]
         if len(shown) > self.SHOWN:
             lines.append(f"… and {len(shown) - self.SHOWN} more")

@@ -12,7 +12,10 @@ import pandas as pd
 import pytest
 
 import polymodal as pm
+from polymodal.attribution.attributed_parts import FEATURE, Part
 from polymodal.attribution.explain import explain_rows
+from polymodal.attribution.explanation_html import MOST_FEATURES, feature_bars
+from polymodal.attribution.explanation_table import _input
 from polymodal.candidates import choosing
 from polymodal.data.tables.table import read_table
 from polymodal.plain.learners import boosting
@@ -151,3 +154,18 @@ def test_json_lists_the_parts_that_add_most(folder):
         assert found["inputs"]["note"]["parts"] and found["inputs"]["area"]["parts"][0]["part"] == "cell"
     told = polymodal("explain", "plain", "t.csv", "--rows", "1", "-o", "y", folder=folder)
     assert told.status == 0 and "note:" in told.out and "Gauss" not in told.out
+
+
+def test_the_sum_of_other_columns_is_the_last_bar_and_never_the_strongest_part():
+    values = [0.1 * number for number in range(1, 31)]
+    parts = [Part(FEATURE, value, text=f"level {number}") for number, value in enumerate(values)]
+    part = mock.Mock(
+        parts=[*parts, Part(FEATURE, -9.0, text="763 other features")], share=0.1, attribution=1.0
+    )
+    bars = feature_bars(part)
+    assert [each["name"] for each in bars[:2]] == ["level 29", "level 28"]
+    assert bars[-1]["name"] == f"{763 + 30 - MOST_FEATURES} other features"
+    assert float(bars[-1]["text"].replace("−", "-")) == pytest.approx(
+        sum(values[: 30 - MOST_FEATURES]) - 9, abs=0.01
+    )
+    assert _input(part)["strongest"]["text"] == "level 29"

@@ -244,6 +244,6 @@ def _leaderboard(name: str, target: Mapping[str, Any], runs: Mapping[str, Any]) 
             api.number(score, entry["score"]["value"]),
             api.span(score, entry["score"]),
             "" if index == 0 else api.points(score, entry["behind"]["value"]).removesuffix(" points"),
-            *(f"{cost[key]:,.0f}" if cost[key] is not None else "–" for key in cost),
+            *(f"{cost[key]:,.0f}" if cost[key] else "–" for key in cost),
         )
     return table
