@@ -1,6 +1,8 @@
 """The scikit-learn estimators: tables with missing cells and texts, pipelines, pickles, estimator checks."""
 
+import gc
 import pickle
+import warnings
 from unittest import mock
 
 import numpy as np
@@ -53,6 +55,12 @@ def test_a_regressor_takes_weights_and_pickles():
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_allclose(again.predict(X), model.predict(X), rtol=1e-6)
     assert clone(model).get_params() == model.get_params()
+    folder = model.run_.folder
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        del model
+        gc.collect()
+    assert not folder.exists() and again.run_.folder.exists()
 
 
 def test_cross_validation_and_pipelines():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any, ClassVar, Self
+from weakref import finalize
 
 import numpy as np
 import pandas as pd
@@ -69,7 +71,7 @@ class _Estimator(BaseEstimator):
         table = frame.assign(**columns).reset_index(drop=True)
         weight = None if sample_weight is None else _free(WEIGHT, frame)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._folder = TemporaryDirectory(prefix="polymodal-")
+        self._make_folder()
         try:
             self.run_ = fit(
                 table, target=self._target, output=self._run_folder, preset=self.preset,
@@ -83,7 +85,14 @@ class _Estimator(BaseEstimator):
 
     @property
     def _run_folder(self) -> Path:
-        return Path(self._folder.name) / FOLDER
+        return Path(self._folder) / FOLDER
+
+    def _make_folder(self) -> None:
+        """A new folder, which ends with the estimator; that of an earlier fit ends now."""
+        if hasattr(self, "_remove"):
+            self._remove()
+        self._folder = mkdtemp(prefix="polymodal-")
+        self._remove = finalize(self, rmtree, self._folder, ignore_errors=True)
 
     def _all_settings(self, X: Any, frame: pd.DataFrame) -> list[str]:
         """No test rows, no pages, an array's columns are numbers; the user's settings are the last."""
@@ -124,9 +133,10 @@ class _Estimator(BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         """The run as the bytes of its folder, zipped: a pickle of it holds no code of ours or of torch."""
         state = dict(super().__getstate__())
+        for name in ("_folder", "_remove"):
+            state.pop(name, None)
         if "run_" in state:
-            run, _ = state.pop("run_"), state.pop("_folder")
-            state["_zipped"] = _zipped(run.folder)
+            state["_zipped"] = _zipped(state.pop("run_").folder)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -135,7 +145,7 @@ class _Estimator(BaseEstimator):
         if zipped is not None:
             from polymodal.run import load_run  # imports torch
 
-            self._folder = TemporaryDirectory(prefix="polymodal-")
+            self._make_folder()
             with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
                 archive.extractall(self._run_folder)
             self.run_ = load_run(self._run_folder, device=self.device)

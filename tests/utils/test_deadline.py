@@ -68,6 +68,9 @@ def test_the_shortest_limit_counts_what_was_reserved_and_shared():
     assert str(too_short(deadline, 50)) == (
         "a time limit of 30s is too short. The shortest that works is about 1m"
     )
+    clock.now += 8.8
+    with pytest.raises(OutOfTime, match="a row takes up to 1s, and nothing is left of the time limit"):
+        deadline.require(0.4, "a row")
 
 
 def test_a_later_leg_counts_the_earlier_ones(tmp_path):

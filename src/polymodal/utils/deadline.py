@@ -142,8 +142,9 @@ class Deadline:
         """
         if seconds > self.left:
             shortest = self.spent + self.pieces * seconds + self.reserved
-            reason = f"{what} takes about {in_words(seconds)}, and {in_words(max(0.0, self.left))} are left"
-            raise OutOfTime(f"{reason} of the time limit", shortest)
+            takes = f"about {in_words(seconds)}" if seconds >= 1 else "up to 1s"
+            left = f"{in_words(self.left)} are" if self.left >= 1 else "nothing is"
+            raise OutOfTime(f"{what} takes {takes}, and {left} left of the time limit", shortest)
 
 
 def bounded(
