@@ -113,3 +113,18 @@ def test_groups_in_two_splits_are_warned_of(run, columns):
     assert warning.column == "owner" and warning.found.startswith(
         "1 of 2 groups of test stand in other splits too"
     )
+
+
+def test_rows_of_few_values_are_equal_by_chance():
+    random = np.random.default_rng(0)
+    design = pd.DataFrame(
+        {"wool": ["A", "B"] * 30, "tension": ["L", "M", "H"] * 20, "y": random.normal(size=60)}
+    )
+    assert not [line for line in pm.check(design, target="y").warnings if "same inputs" in line.found]
+    survey = pd.DataFrame(random.integers(0, 5, (80, 6)), columns=list("abcdef")).astype(str)
+    survey["y"] = random.normal(size=80)
+    assert not [line for line in pm.check(survey, target="y").warnings if "same inputs" in line.found]
+    copied = pd.concat([survey, survey.head(20)], ignore_index=True)
+    copied["split"] = ["train"] * 60 + ["val"] * 20 + ["test"] * 20
+    (warning,) = [line for line in pm.check(copied, target="y").warnings if "same inputs" in line.found]
+    assert "20 of 20 test rows" in warning.found

@@ -20,6 +20,8 @@ from polymodal.errors import Problem
 IDENTIFIES = 0.5  # share of different values in a column by which rows with empty cells are known again
 COMMON = 0.01  # share of the training rows above which a picture is a mark, and no example
 FEW = 3  # rows of which no content is common
+BY_CHANCE = 2.0
+"""Times as many rows are repeated as independent columns would repeat, up to which this is no finding."""
 TOGETHER = "Leave them out, or split by a column that keeps them together (data.group)."
 
 
@@ -40,17 +42,21 @@ def duplicates(parts: Parts, inputs: Sequence[str], contents: Contents) -> Repea
     """The rows whose inputs are those of a row of an earlier split.
 
     A row that has empty cells counts only if one of the others identifies rows: an equal age and an equal
-    city do not make two rows equal of which nothing else is known.
+    city do not make two rows equal of which nothing else is known. Nor is there a warning where so many rows
+    are equal by chance, as in a table of a few columns of few values.
     """
     names = [column for column in inputs if all(table.has(column) for table in parts.tables.values())]
     repeated = Repeated(rows={split: np.zeros(len(table), bool) for split, table in parts.tables.items()})
-    keys, counts = _row_keys(parts, names, contents)
+    keys, counts, chance = _row_keys(parts, names, contents)
+    before = 0
     first: dict[int, tuple[str, int]] = {}
     for split in parts.tables:
         listed = keys[split].tolist()
         known = np.array([key in first for key in listed], dtype=bool) & counts[split]
         repeated.rows[split] = known
-        if known.any():
+        expected = len(known) * -np.expm1(-before * chance)
+        before += len(known)
+        if known.sum() > BY_CHANCE * expected:
             index = int(known.argmax())
             other, same = first[listed[index]]
             reason = (
@@ -65,11 +71,16 @@ def duplicates(parts: Parts, inputs: Sequence[str], contents: Contents) -> Repea
 
 def _row_keys(
     parts: Parts, names: Sequence[str], contents: Contents
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """By split, a hash of the inputs per row, and whether the row may count as a duplicate."""
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
+    """By split, a hash of the inputs per row, and whether the row may count as a duplicate.
+
+    Also the probability that two rows are equal, if the columns were independent; 0 with a column that
+    identifies rows.
+    """
     rows = [len(table) for table in parts.tables.values()]
     whole = np.zeros(sum(rows), dtype=np.uint64)
     filled, known = np.zeros(sum(rows), dtype=np.int64), np.zeros(sum(rows), dtype=bool)
+    chance = 1.0
     for name in names:
         codes, distinct = _codes(parts, name, contents)
         there = codes >= 0
@@ -77,12 +88,16 @@ def _row_keys(
         filled += there
         if distinct > IDENTIFIES * there.sum():
             known |= there
+            chance = 0.0
+        sizes = np.bincount(codes + 1).astype(float)
+        chance *= float((sizes * (sizes - 1)).sum()) / max(len(codes) * (len(codes) - 1), 1)
     counts = (filled > 0) & ((filled == len(names)) | known)
     ends = np.cumsum(rows)[:-1]
     splits = list(parts.tables)
     return (
         dict(zip(splits, np.split(whole, ends), strict=True)),
         dict(zip(splits, np.split(counts, ends), strict=True)),
+        chance,
     )
 
 
