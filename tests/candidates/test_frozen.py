@@ -41,7 +41,7 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("encoded")
     write_houses(folder)
     CHECKPOINTS["bert"].save(folder / "bert")
-    options = [*TARGETS, *settings("photo"), *FROZEN]
+    options = [*TARGETS, *settings("photo", train__epochs=2), *FROZEN]
     whole, items = TextEncoder.forward, list[int]()
 
     def counted(self: TextEncoder, *, row: torch.Tensor, **values: torch.Tensor) -> TokenSequence:

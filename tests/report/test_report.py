@@ -21,7 +21,8 @@ from tests.support.plots import drawn
 from tests.support.tables import write_houses
 
 INPUTS = "photo,voice,note,bedrooms,district"
-FIT = ["fit", "houses.csv", "-t", "kind", "-t", "price", "-i", INPUTS, *settings("photo", "voice")]
+FIT = ["fit", "houses.csv", "-t", "kind", "-t", "price", "-i", INPUTS]
+FIT += settings("photo", "voice", train__epochs=2)
 FIT += ["--set", "report.write=true", "--set", "data.test=0.4", "--set", "data.group=null"]
 FIT += ["--set", "data.validation=0.2", "--report", "full"]
 
