@@ -89,8 +89,8 @@ class _Estimator(BaseEstimator):
 
     def _make_folder(self) -> None:
         """A new folder, which ends with the estimator; that of an earlier fit ends now."""
-        if hasattr(self, "_remove"):
-            self._remove()
+        if (remove := getattr(self, "_remove", None)) is not None:
+            remove()
         self._folder = mkdtemp(prefix="polymodal-")
         self._remove = finalize(self, rmtree, self._folder, ignore_errors=True)
 

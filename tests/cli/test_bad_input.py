@@ -25,7 +25,7 @@ def table_with(folder, column, cells):
 @pytest.mark.parametrize("command", ["check", "fit"])
 def test_a_file_that_is_missing(folder, command):
     said = error(folder, command, "house.csv", "-t", "kind")
-    assert said == f"house.csv: there is no such file. Looked in {folder}."
+    assert said == f"house.csv: there is no such file. Did you mean 'houses.csv'? Looked in {folder}."
 
 
 def test_a_path_that_is_a_folder(folder):

@@ -55,7 +55,7 @@ def test_a_declaration_that_is_wrong_is_told_with_its_line(folder, text, message
     [
         ("data: houses.csv\n", "run.yaml, line 1: 'data' is 'houses.csv', expected a section, such as data:"),
         ("targets: {kind: {}}\n", "'data.train' is missing, expected the path of a table"),
-        ("data: {train: house.csv}\n", "house.csv: there is no such file. Looked in "),
+        ("data: {train: house.csv}\n", "house.csv: there is no such file. Did you mean 'houses.csv'? Looked"),
         ("data: {train: $NOWHERE/a.csv}\n", "run.yaml, line 1: data: '$NOWHERE/a.csv' names an environment"),
         ("data: {train: houses.csv, test: 2}\n", "run.yaml, line 1: data.test is 2, expected a share of the"),
         ("data: {train: houses.csv, group: owner}\n", "houses.csv: no column 'owner'. There are: id, photo,"),

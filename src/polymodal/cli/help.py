@@ -20,6 +20,19 @@ _NO_CHOICE = re.compile(r"(?:Value error, )?((['\"]).*\2) is not one of .*", re.
 MODEL, WORDS, SEVERAL = "Model", "Answers in words", "Several fits"
 ROWS, MACHINE, VECTORS, ACCESS = "Rows and files", "Machine", "Vectors", "Access"
 """Sections of options; those without one are under ``Options``."""
+USAGE: Any = typer.BadParameter.__base__
+"""The error of a line that cannot be parsed: Typer names only its subclass."""
+OPTIONS_ELSEWHERE = {
+    "--label": "--target", "--label-column": "--target", "--presets": "--preset", "--output-dir": "--output",
+    "--num-train-epochs": "--epochs", "--num-epochs": "--epochs", "--lr": "--learning-rate",
+    "--row": "--rows", "--top-k": "-k",
+}  # fmt: skip
+COMMANDS_ELSEWHERE = {
+    "train": "fit", "finetune": "fit", "fine-tune": "fit", "eval": "evaluate", "test": "evaluate",
+    "score": "evaluate", "infer": "predict", "inference": "predict", "encode": "embed",
+    "leaderboard": "compare",
+}  # fmt: skip
+"""Options and commands of other tools, and those that do the same here."""
 
 
 class Command(TyperCommand):
@@ -59,6 +72,18 @@ class Command(TyperCommand):
         except typer.BadParameter as error:
             error.message = _of_choice(error)
             raise
+        except USAGE as error:
+            self._explain(error, {name for param in self.get_params(ctx) for name in param.opts})
+            raise
+
+    def _explain(self, error: Any, options: set[str]) -> None:
+        """Add what was probably meant to the error of an unknown option, or of an argument too many."""
+        own = OPTIONS_ELSEWHERE.get(getattr(error, "option_name", "").replace("_", "-"))
+        if own in options:
+            error.possibilities = [own]
+        if "extra argument" in error.message:
+            such = ", such as --target COLUMN" if "--target" in options else ""
+            error.message += f". Name a value by its option{such}; several of one option have commas between"
 
 
 def _of_choice(error: typer.BadParameter) -> str:
@@ -107,6 +132,15 @@ class Commands(TyperGroup):
             if getattr(param, "is_flag", False) and param.default is None:
                 param.default = False  # the same; for None, Typer loads Pydantic
         return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The subcommand that the arguments name; one that other tools have is refused with ours."""
+        try:
+            return super().resolve_command(ctx, args)
+        except USAGE as error:
+            if own := COMMANDS_ELSEWHERE.get(args[0].replace("_", "-")):
+                error.message = f"No such command '{args[0]}'. Did you mean '{own}'?"
+            raise
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the subcommand.

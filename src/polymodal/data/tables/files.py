@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import zlib
 from pathlib import Path
@@ -23,6 +24,16 @@ UNPACKED, TIMES = 64 * 2**20, 10
 """Limit of an unpacked file in bytes, or as a multiple of its packed size."""
 
 
+def _nearest(path: Path) -> str:
+    """A sentence with the table of the same folder that has nearly this name; empty where none has."""
+    try:
+        tables = [entry.name for entry in path.absolute().parent.iterdir() if _suffix(entry) in KNOWN]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, tables, n=1, cutoff=0.7)
+    return f"Did you mean '{near[0]}'? " if near else ""
+
+
 def read_file(
     path: Path, name: str, dialect: Dialect, rejected: list[Problem] | None, notes: list[str]
 ) -> pa.Table:
@@ -40,7 +51,9 @@ def read_file(
     """
     suffix = _suffix(path)
     if not os.path.exists(path):
-        raise _error(name, "there is no such file", cure=f"Looked in {path.absolute().parent}.")
+        raise _error(
+            name, "there is no such file", cure=f"{_nearest(path)}Looked in {path.absolute().parent}."
+        )
     if suffix not in KNOWN:
         problem = f"extension '{path.suffix}'" if suffix else "no extension"
         raise _error(name, problem, f"one of {', '.join(KNOWN)}", "Save the table as CSV or Parquet.")
