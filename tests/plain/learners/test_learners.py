@@ -429,3 +429,14 @@ def test_a_forest_of_few_columns_chooses_among_them():
     learner = fitted("forest", {"x": blocks["x"].rows(seen)}, Goal("numbers", truth[seen], 1))
     errors = learner.predict({"x": blocks["x"].rows(new)}) - truth[new]
     assert 1 - (errors**2).mean() / truth[new].var() > 0.95
+
+
+def test_boosting_splits_by_categories_of_few_rows():
+    random = np.random.default_rng(0)
+    codes = np.repeat(np.arange(60), 8)[random.permutation(480)][:, None].astype(np.float32)
+    blocks = {"shop": Block(codes, np.ones(480, bool), Columns(("shop",), "category", 60))}
+    truth = random.normal(size=60)[codes[:, 0].astype(int)]
+    seen, new = np.arange(480) < 360, np.arange(480) >= 360
+    learner = fitted("boosting", {"shop": blocks["shop"].rows(seen)}, Goal("numbers", truth[seen], 1))
+    errors = learner.predict({"shop": blocks["shop"].rows(new)}) - truth[new]
+    assert 1 - (errors**2).mean() / truth[new].var() > 0.7

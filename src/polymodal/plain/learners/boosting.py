@@ -342,7 +342,7 @@ def _options(goal: Goal, seed: int, threads: int | None, columns: int) -> Settin
         "objective": "regression" if goal.kind == "numbers" else "multiclass" if classes > 2 else "binary",
         "num_leaves": 15 if rows < MIDDLE else 31,
         "min_data_in_leaf": int(np.clip(rows // 50, 3, 20)),
-        "min_data_per_group": int(np.clip(rows // 20, 5, 100)),
+        "min_data_per_group": int(np.clip(rows // 20, 5, 10)),
         "feature_fraction": min(
             1.0, max(0.7 if columns <= MANY_COLUMNS else 0.3, FEW_COLUMNS / max(columns, 1))
         ),
@@ -355,7 +355,8 @@ def _options(goal: Goal, seed: int, threads: int | None, columns: int) -> Settin
         "num_threads": _threads(threads, rows * columns),
         "verbosity": -1,
     }
-    options |= {"metric": ["l2", "l1"]} if goal.kind == "numbers" else {}
+    if goal.kind == "numbers":  # by default categories of fewer than 10 rows are no part of a split
+        options |= {"metric": ["l2", "l1"], "cat_smooth": 2.0, "cat_l2": 15.0}
     return options | ({"num_class": classes} if classes > 2 else {})
 
 
