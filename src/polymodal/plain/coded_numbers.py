@@ -13,7 +13,7 @@ from polymodal.plain.features.values import CODES
 from polymodal.plain.learners import Goal
 from polymodal.plain.learners.design import WIDE, Design
 from polymodal.plain.learners.tuning import Fold, inner_folds
-from polymodal.plain.sparse import for_fitting
+from polymodal.plain.sparse import as_dense, for_fitting
 
 FOLDS = 5
 FEWEST_ROWS = 30
@@ -59,7 +59,7 @@ def useful_codes(blocks: Blocks, goal: Goal, seed: int) -> frozenset[str]:
     if not folds or not np.isfinite(goal.values).all():
         return frozenset()
     left = _left_over(blocks, goal, folds)
-    return frozenset(name for name in names if _gains(blocks[name].values[:, 0], left, goal, folds))
+    return frozenset(name for name in names if _gains(as_dense(blocks[name].values)[:, 0], left, goal, folds))
 
 
 def _left_over(blocks: Blocks, goal: Goal, folds: list[Fold]) -> np.ndarray:
