@@ -1,13 +1,15 @@
-"""Weights of 8 bits, of a model that is one file, and of one whose weights lie in a file of their own."""
+"""Sizes that are free, and weights of 8 bits, of a model that is one file, and of one whose weights lie in a file of their own."""
 
 import numpy as np
 import pytest
+import torch
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 
-from polymodal.exporting.onnx.converting import round_weights  # noqa: E402
+from polymodal.exporting.onnx.converting import free_sizes, record, round_weights  # noqa: E402
+from polymodal.exporting.onnx.graph import Example  # noqa: E402
 
 
 @pytest.fixture(params=[False, True], ids=["one file", "two files"])
@@ -53,3 +55,12 @@ def test_sums_of_the_largest_values_are_right_on_every_processor(tmp_path):
     round_weights(path)
     (y,) = onnxruntime.InferenceSession(path).run(None, {"x": np.ones((2, 64), np.float32)})
     np.testing.assert_allclose(y, 64, rtol=1e-3)
+
+
+def test_a_size_that_became_a_number_while_it_was_recorded_is_not_free():
+    class Sum(torch.nn.Module):
+        def forward(self, tensors):
+            return [tensors[0] + torch.arange(5.0)]
+
+    program = record(Sum(), Example([torch.zeros(3, 5)], ["0.x"], [[0, 1]]))
+    assert free_sizes(program) == [[True, False]]

@@ -112,7 +112,12 @@ def free_sizes(program: ExportedProgram) -> list[list[bool]]:
     """Per tensor whether each of its dimensions is free in what was recorded."""
     names = set(program.graph_signature.user_inputs)
     nodes = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
-    return [[not isinstance(size, int) for size in node.meta["val"].shape] for node in nodes]
+    return [[_is_free(size) for size in node.meta["val"].shape] for node in nodes]
+
+
+def _is_free(size: int | torch.SymInt) -> bool:
+    """Whether a size is no number: one that was free may have become a number while the graph was recorded."""
+    return isinstance(size, torch.SymInt) and size.node.maybe_as_int() is None
 
 
 def save(

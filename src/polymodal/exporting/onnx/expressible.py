@@ -98,7 +98,8 @@ def _hears_same(reader: Reader) -> bool:
     """Whether a feature extractor makes what its settings alone describe, of noise of several lengths."""
     if not isinstance(reader, AudioReader):  # of another package
         return False
-    other = type(reader)(feature_extractor(reader.part.to_dict()), **reader.settings())
+    written = feature_extractor(reader.part.to_dict())
+    other = type(reader)(written, rate=reader.rate, seconds=reader.seconds)
     noise = np.random.default_rng(0).normal(0, 0.1, reader.samples).astype(np.float32)
     sounds = [noise[: math.ceil(share * len(noise))] for share in SHARES]
     for several in (sounds, sounds[-1:]):
