@@ -1,4 +1,4 @@
-"""Sizes that are free, and weights of 8 bits, of a model that is one file, and of one whose weights lie in a file of their own."""
+"""Which sizes are free; weights of 8 bits, in the file of a model or in one of their own."""
 
 import numpy as np
 import pytest

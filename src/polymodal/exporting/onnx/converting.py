@@ -116,7 +116,7 @@ def free_sizes(program: ExportedProgram) -> list[list[bool]]:
 
 
 def _is_free(size: int | torch.SymInt) -> bool:
-    """Whether a size is no number: one that was free may have become a number while the graph was recorded."""
+    """Whether a size is no number: a free one may have become a number while the graph was recorded."""
     return isinstance(size, torch.SymInt) and size.node.maybe_as_int() is None
 
 
