@@ -103,7 +103,7 @@ class DataError(PolymodalError):
 
     SHOWN = 20
     ALIKE = 5
-    """Of more rows of a column with the same problem three are shown."""
+    """Of more rows of a column with the same problem the first three of the table are shown."""
 
     def __init__(self, problems: Problem | Sequence[Problem]) -> None:
         self.problems = [problems] if isinstance(problems, Problem) else list(problems)
@@ -127,7 +127,8 @@ class DataError(PolymodalError):
         alike: dict[str, int] = {}
         for (_, column, expected, _), group in kinds.items():
             if column is not None and expected and len(group) > self.ALIKE:
-                left_out |= {id(problem) for problem in group[3:]}
+                first = sorted(group, key=lambda problem: problem.row or 0)
+                left_out |= {id(problem) for problem in first[3:]}
                 alike[column] = alike.get(column, 0) + len(group) - 3
         return [problem for problem in self.problems if id(problem) not in left_out], alike
 

@@ -117,7 +117,7 @@ def test_a_run_says_what_it_can_do(houses, fitted_houses):
             if capability in run.capabilities:
                 run.require(capability)
             else:
-                with pytest.raises(pm.RunError, match=r"Use predict|answers no words|no probabilities"):
+                with pytest.raises(pm.RunError, match=r"Use predict|answers no words|no probability"):
                     run.require(capability)
 
 

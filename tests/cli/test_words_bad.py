@@ -343,7 +343,7 @@ def test_a_table_that_lacks_what_is_asked_with_or_measured_against(spoken_houses
         assert told(*command).startswith("broken.csv, row 1, column 'photo': none.png does not exist. ")
     for command in (["predict", "long", "-o", "said.parquet"], ["evaluate", "long"]):
         assert "long.csv, row 1: " in told(*command) and "expected at most 2047" in told(*command)
-    assert "no probabilities" in told("predict", "houses", "-o", "said.parquet", "--probabilities")
+    assert "no probability of a class" in told("predict", "houses", "-o", "said.parquet", "--probabilities")
     answered = polymodal("predict", run, "blind.csv", "-o", tmp_path / "said.parquet", folder=spoken_houses)
     assert answered.status == 0  # an input may be missing as a whole
 
