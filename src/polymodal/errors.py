@@ -107,14 +107,14 @@ class DataError(PolymodalError):
 
     def __init__(self, problems: Problem | Sequence[Problem]) -> None:
         self.problems = [problems] if isinstance(problems, Problem) else list(problems)
-        shown, alike = self._shown()
-        lines = [str(problem) for problem in shown[: self.SHOWN]]
-        lines += [
-            f"… and at least {count} more rows of column '{one_line(name, 80)}'"
-            for name, count in alike.items()
-        ]
-        if len(shown) > self.SHOWN:
-            lines.append(f"… and {len(shown) - self.SHOWN} more")
+        every, alike = self._shown()
+        shown = every[: self.SHOWN]
+        columns = [problem.column for problem in shown if problem.column is not None]
+        named = {name: alike[name] for name in columns if name in alike}
+        lines = [str(problem) for problem in shown]
+        lines += [f"… and at least {n} more rows of column '{one_line(name, 80)}'" for name, n in named.items()]
+        if others := len(self.problems) - len(shown) - sum(named.values()):
+            lines.append(f"… and {others} more")
         super().__init__("\n".join(lines))
 
     def _shown(self) -> tuple[list[Problem], dict[str, int]]:

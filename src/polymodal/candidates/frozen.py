@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -14,10 +14,11 @@ from polymodal.candidates.plain import PlainCandidate
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
-from polymodal.data.readers.frozen_reader import VectorReader
+from polymodal.data.readers.frozen_reader import FrozenReader, VectorReader
 from polymodal.data.readers.joint_reader import KeptReader
 from polymodal.models.blend_members import FrozenMember, Member
 from polymodal.models.build import build_encoders, reader_settings
+from polymodal.models.encoders import Encoder
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.modeling import PolymodalModel
 from polymodal.plain.features import Featurizer, VectorFeaturizer
@@ -75,13 +76,27 @@ class FrozenCandidate(PlainCandidate):
         Raises:
             OutOfTime: If all are.
         """
+        self.encoders, self.processor = _encoders(encoded, self.job.declaration, self.job.batching)
+        every = frozen_encoders(self.encoders.encoders, self.encoders.encoder_of)
+        train = self.job.declaration.train
+        vectors = self._filled(
+            (names, frozen_reader(encoder, self.processor, names[0], train)) for names, encoder in every
+        )
+        if len(vectors) < len(encoded):
+            self.encoders, self.processor = _part_of(self.encoders, self.processor, list(vectors))
+        self.deadline = self.whole.share(self.parts)
+        return vectors
+
+    def _filled(self, readers: Iterable[tuple[list[str], FrozenReader]]) -> dict[str, Reader]:
+        """By input the vectors of those of ``readers``, each with its inputs, that are not too slow.
+
+        Raises:
+            OutOfTime: If all are.
+        """
         job, vectors, late = self.job, dict[str, Reader](), list[OutOfTime]()
-        self.encoders, self.processor = _encoders(encoded, job.declaration, job.batching)
-        for names, encoder in frozen_encoders(self.encoders.encoders, self.encoders.encoder_of):
-            reader = frozen_reader(encoder, self.processor, names[0], job.declaration.train)
+        for names, reader in readers:
             cells = list(job.cells(names, ("train", *HELD_OUT)))
-            listed = ", ".join(f"'{name}'" for name in names)
-            time = self._encoding(names)
+            listed, time = ", ".join(f"'{name}'" for name in names), self._encoding(names)
             try:
                 whole = fill_cache(reader, cells, job.cache, listed, deadline=time, quiet=self.quiet)
             except OutOfTime as error:
@@ -92,9 +107,6 @@ class FrozenCandidate(PlainCandidate):
             vectors |= dict.fromkeys(names, VectorReader(reader))
         if late and not vectors:
             raise min(late, key=lambda error: error.shortest)
-        if late:
-            self.encoders, self.processor = _encoders(list(vectors), job.declaration, job.batching)
-        self.deadline = self.whole.share(self.parts)
         return vectors
 
     def _skipped(self) -> list[str]:
@@ -195,11 +207,25 @@ def _encoders(
     inputs = {name: declaration.inputs[name].unchanged().model_copy(update=as_it_came) for name in names}
     alone = declaration.model_copy(update={"inputs": inputs})
     own = PolymodalProcessor({name: processor.readers[name] for name in names}, {}, processor.missing)
-    model = cast(PolymodalModel, PolymodalModel.from_parts(build_encoders(alone, own), UNUSED))
-    model.requires_grad_(False)
-    model.eval()
+    model = _frozen_model(build_encoders(alone, own))
     own.change_readers(reader_settings(model.encoders, model.encoder_of))
     return model, own
+
+
+def _frozen_model(encoders: Mapping[str, Encoder]) -> PolymodalModel:
+    """A model of encoders, by input."""
+    model = cast(PolymodalModel, PolymodalModel.from_parts(encoders, UNUSED))
+    model.requires_grad_(False)
+    return cast(PolymodalModel, model.eval())
+
+
+def _part_of(
+    model: PolymodalModel, processor: PolymodalProcessor, names: Sequence[str]
+) -> tuple[PolymodalModel, PolymodalProcessor]:
+    """The encoders of some inputs of a model, and the processor of these."""
+    kept = {name: model.encoders[model.encoder_of[name]] for name in names}
+    readers = {name: processor.readers[name] for name in names}
+    return _frozen_model(kept), PolymodalProcessor(readers, {}, processor.missing)
 
 
 def _joined(

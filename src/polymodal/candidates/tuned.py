@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from polymodal.candidates.base import CANDIDATES, HELD_OUT, Loaded, Tried
+from polymodal.candidates.base import CANDIDATES, Loaded, Tried
 from polymodal.candidates.choosing import FEWEST
 from polymodal.candidates.frozen import FrozenCandidate
 from polymodal.candidates.fused import FusedCandidate
@@ -18,7 +18,7 @@ from polymodal.config import TrainConfig
 from polymodal.data.cache.memory import digest
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
-from polymodal.data.readers.frozen_reader import FrozenReader, VectorReader
+from polymodal.data.readers.frozen_reader import FrozenReader
 from polymodal.data.readers.joint_reader import KeptReader
 from polymodal.errors import RunError
 from polymodal.models.blend_members import FrozenMember, FusedMember, Member
@@ -29,13 +29,13 @@ from polymodal.plain.plain_readers import check_inputs, load_readers, write_read
 from polymodal.training.declaration.candidate_choice import tuned_inputs
 from polymodal.training.frozen_features import (
     encode_items,
-    fill_cache,
     frozen_reader,
     items_at_once,
     weights_digest,
 )
 from polymodal.training.output_folder import how_to_finish
 from polymodal.utils.atomic import writing
+from polymodal.utils.deadline import Deadline
 
 FUSED = FusedCandidate.name
 
@@ -82,18 +82,18 @@ class TunedCandidate(FrozenCandidate):
 
     def _vector_readers(self, encoded: list[str]) -> dict[str, Reader]:
         """See :class:`FrozenCandidate`; of tuned encoders the cache keeps the means alone."""
+        return self._filled(([name], self._reader(name)) for name in encoded)
+
+    def _reader(self, name: str) -> FrozenReader:
+        """The reader of an input's encoder, as it is now."""
         assert self.encoders is not None
-        job, vectors = self.job, dict[str, Reader]()
-        for name in encoded:
-            encoder = self.encoders.encoders[self.encoders.encoder_of[name]]
-            make = frozen_reader if encoder.frozen else _mean_reader
-            reader = make(encoder, self.processor, name, job.declaration.train)
-            cells = list(job.cells([name], ("train", *HELD_OUT)))
-            self.whole_cache &= fill_cache(
-                reader, cells, job.cache, f"'{name}'", deadline=self.deadline, quiet=self.quiet
-            )
-            vectors[name] = VectorReader(reader)
-        return vectors
+        encoder = self.encoders.encoders[self.encoders.encoder_of[name]]
+        make = frozen_reader if encoder.frozen else _mean_reader
+        return make(encoder, self.processor, name, self.job.declaration.train)
+
+    def _encoding(self, names: Sequence[str]) -> Deadline:
+        """See :class:`FrozenCandidate`; no other model takes what is computed."""
+        return self.deadline
 
     def _out_of_fold(self, model: PlainModel) -> dict[str, dict[str, np.ndarray]]:
         """None: the encoders know every training row."""

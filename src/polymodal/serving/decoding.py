@@ -16,8 +16,8 @@ from polymodal import api
 from polymodal.api import MediaAccess, ReadRow, RowProcessor
 
 CRASHED = "this file ended the process that decoded it. Write it again with another program"
-FEW, SHORT = 4, 500
-"""Rows, and characters of a text, that the thread of the requests reads itself."""
+FEW, SHORT = 32, 500
+"""Cells, and characters of a text, that the thread of the requests reads itself."""
 STARTING_SECONDS = 60.0
 """That a process may take to import what it needs, before its first answer."""
 
@@ -60,7 +60,7 @@ class Decoders:
         parts = self._parts.get(id(reading))
         if parts is None:
             parts = self._parts[id(reading)] = _Parts(reading)
-        at_once = len(rows) <= FEW
+        at_once = len(rows) * len(reading.readers) <= FEW
         return list(await asyncio.gather(*(self._read_row(parts, row, at_once) for row in rows)))
 
     async def _read_row(self, parts: _Parts, row: Mapping[str, Any], at_once: bool) -> ReadRow:

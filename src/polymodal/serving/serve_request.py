@@ -40,7 +40,7 @@ class ServeRequest:
     origins: Sequence[str] = ()
     on_ready: Callable[[str], None] | None = None
     index: str | Path | None = None
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     allowed_hosts: Sequence[str] = ()
     decoders: int = 2
     device: str | None = None
