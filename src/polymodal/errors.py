@@ -112,7 +112,9 @@ class DataError(PolymodalError):
         columns = [problem.column for problem in shown if problem.column is not None]
         named = {name: alike[name] for name in columns if name in alike}
         lines = [str(problem) for problem in shown]
-        lines += [f"… and at least {n} more rows of column '{one_line(name, 80)}'" for name, n in named.items()]
+        lines += [
+            f"… and at least {n} more rows of column '{one_line(name, 80)}'" for name, n in named.items()
+        ]
         if others := len(self.problems) - len(shown) - sum(named.values()):
             lines.append(f"… and {others} more")
         super().__init__("\n".join(lines))
