@@ -55,6 +55,39 @@ def test_damaged_nodes_are_one_line(learner, name, tmp_path):
         ExtraTreesLearner.load(tmp_path / "learner")
 
 
+def test_trees_of_many_rows_have_fewer_leaves(learner, monkeypatch):
+    assert extra_trees._leaves(900, SIDE**2 + 2, 20) is None
+    for rows, classes in [(50_000, 101), (49_999, 101), (200_000, 200), (200_000, 2000), (10**7, 5000)]:
+        trees = extra_trees._trees(rows)
+        leaves = extra_trees._leaves(rows, classes, trees) or rows
+        assert trees * (2 * leaves - 1) <= extra_trees.MOST_NODES
+        assert (2 * leaves - 1) * classes <= extra_trees.MOST_VALUES
+        assert trees * rows <= extra_trees.MOST_ENTRIES
+    blocks, cells = blocks_of()
+    goal = Goal("classes", cells, SIDE**2 + 2)
+    monkeypatch.setattr(extra_trees, "MOST_NODES", 8000)  # fewer than 20 trees that are fully grown have
+    model = ExtraTreesLearner().fit(blocks, goal, seed=0, threads=1).fitted.parts[0].model
+    full = learner.fitted.parts[0].model
+    assert len(full.feature) > 8000 >= len(model.feature) > 4000
+    assert len(model.roots) == len(full.roots) == 20
+    assert model.feature.dtype == model.classes.dtype == model.edges.dtype == model.left.dtype == np.int32
+    assert model.shares.dtype == np.float32 and model.threshold.dtype == np.float64
+
+
+def test_arrays_of_earlier_versions_are_read(learner, tmp_path):
+    learner.save(tmp_path / "learner")
+    part = tmp_path / "learner" / "part0"
+    settings, arrays = read_state(part)
+    wide = {
+        name: array.astype(np.int64 if array.dtype.kind == "i" else float) for name, array in arrays.items()
+    }
+    write_state(part, settings, wide)
+    blocks, _ = blocks_of(1)
+    np.testing.assert_array_equal(
+        ExtraTreesLearner.load(tmp_path / "learner").predict(blocks), learner.predict(blocks)
+    )
+
+
 def test_only_goals_of_many_classes_have_them():
     assert ExtraTreesLearner.suits("classes", 101) and ExtraTreesLearner.suits("ordered", 500)
     assert not ExtraTreesLearner.suits("classes", 100) and not ExtraTreesLearner.suits("numbers", 1)

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 TREES, FEWEST_TREES = 100, 20
 MOST_NODES = 2_000_000
-"""Of all trees, of which each has about two a row: bounds their number."""
+"""Of all trees. A fully grown one has up to two per row: bounds the number of trees, then their leaves."""
+MOST_VALUES = 2**27
+"""Nodes of a tree times classes: scikit-learn holds as many float64 while it fits the tree."""
+MOST_ENTRIES = 2**27
+"""Classes at the leaves of all trees, at most one per row and tree: bounds the number of trees."""
 FEWEST_COLUMNS = 3
 """Columns that a split is chosen from, where the root of their number is less."""
 OTHERS = 0.05
@@ -137,12 +141,15 @@ class ExtraTreesLearner(Learner[RandomTrees]):
 
         dense, parts = as_dense(matrix), list[dict[str, np.ndarray]]()
         columns = max(round(dense.shape[1] ** 0.5), min(FEWEST_COLUMNS, dense.shape[1]))
-        begun, count = self.deadline.clock(), int(np.clip(MOST_NODES // (2 * len(goal)), FEWEST_TREES, TREES))
+        begun, count = self.deadline.clock(), _trees(len(goal))
+        leaves = _leaves(len(goal), goal.outputs, count)
         for number in range(count):
             pace = (self.deadline.clock() - begun) / max(number, 1)
             if number and not self.in_time(2 * pace):
                 break
-            tree = ExtraTreeClassifier(max_features=columns, random_state=(seed + number) % 2**31)
+            tree = ExtraTreeClassifier(
+                max_features=columns, max_leaf_nodes=leaves, random_state=(seed + number) % 2**31
+            )
             tree.fit(dense, goal.values, sample_weight=goal.row_weights)
             parts.append(_nodes(tree.tree_, tree.apply(dense), goal))
         prior = np.bincount(goal.values, goal.row_weights, goal.outputs) / goal.row_weights.sum()
@@ -195,6 +202,20 @@ class ExtraTreesLearner(Learner[RandomTrees]):
             raise ValueError("nodes of trees that lead out of them, or of other columns or classes")
 
 
+def _trees(rows: int) -> int:
+    """How many trees are fitted to so many rows."""
+    count = int(np.clip(MOST_NODES // (2 * rows), FEWEST_TREES, TREES))
+    return max(1, min(count, MOST_ENTRIES // rows))
+
+
+def _leaves(rows: int, classes: int, trees: int) -> int | None:
+    """The most leaves of a tree; None where one that is fully grown is small enough."""
+    kept, fitted = MOST_NODES // (2 * trees), MOST_VALUES // (2 * classes)
+    if rows <= kept and 2 * rows <= fitted:  # without a bound, there may be room for twice the nodes
+        return None
+    return max(2, min(rows, kept, fitted))
+
+
 def _within(values: np.ndarray, count: int) -> bool:
     return bool(((values >= 0) & (values < count)).all())
 
@@ -207,13 +228,13 @@ def _nodes(tree: Tree, leaves: np.ndarray, goal: Goal) -> dict[str, np.ndarray]:
     totals = np.bincount(node, sums, tree.node_count)
     counts = np.bincount(node, minlength=tree.node_count)
     return {
-        "feature": np.maximum(tree.feature, 0).astype(np.int64),
+        "feature": np.maximum(tree.feature, 0).astype(np.int32),
         "threshold": tree.threshold.astype(np.float64),
-        "left": tree.children_left.astype(np.int64),
-        "right": tree.children_right.astype(np.int64),
+        "left": tree.children_left.astype(np.int32),
+        "right": tree.children_right.astype(np.int32),
         "counts": counts,
-        "classes": classes,
-        "shares": sums / totals[node],
+        "classes": classes.astype(np.int32),
+        "shares": (sums / totals[node]).astype(np.float32),
     }
 
 
@@ -222,7 +243,7 @@ def _joined(parts: list[dict[str, np.ndarray]], prior: np.ndarray) -> RandomTree
     starts = np.cumsum([0, *(len(part["feature"]) for part in parts)])
     for part, start in zip(parts, starts, strict=False):
         for side in ("left", "right"):
-            part[side] = np.where(part[side] >= 0, part[side] + start, -1)
+            part[side] = np.where(part[side] >= 0, part[side] + start, -1).astype(np.int32)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    edges = np.concatenate([[0], np.cumsum(joined.pop("counts"))])
+    edges = np.concatenate([[0], np.cumsum(joined.pop("counts"))]).astype(np.int32)
     return RandomTrees(roots=starts[:-1], edges=edges, prior=prior, **joined)
