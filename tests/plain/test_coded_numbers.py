@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from polymodal.plain import coded_numbers
 from polymodal.plain.coded_numbers import useful_codes, without_codes
 from polymodal.plain.features import NumberFeaturizer
 from polymodal.plain.learners import Goal
 from polymodal.plain.model import PlainModel
+from polymodal.plain.storage import read_state
+from polymodal.utils.deadline import Deadline
 
 ROWS = 300
 
@@ -42,6 +45,47 @@ def test_codes_are_read_for_the_targets_that_follow_them(model, tmp_path):
     assert {*without_codes(blocks, model.coded["score"])} == {"person", "person/codes", "age"}
     new = model.predict({"person": [[77.0], []], "age": [[30.0], [30.0]]})["score"]["linear"]
     assert np.isfinite(new).all()
+
+
+def test_codes_that_no_learner_reads_are_neither_computed_nor_saved(model, tmp_path, monkeypatch):
+    assert set(model.blocks(contents())) == {"person", "person/codes", "age"}
+    model.save(tmp_path / "model")
+    settings = [read_state(tmp_path / "model" / f"input{number}")[0] for number in range(2)]
+    assert [len(each["options"]["codes"]) for each in settings] == [20, 0]
+    assert [*settings[1]["columns"]] == [""]
+    rows = contents()
+    goals = {"score": Goal("numbers", answers(rows), 1)}
+    fresh = {"person": NumberFeaturizer(), "age": NumberFeaturizer()}
+    with monkeypatch.context() as patch:
+        patch.setattr(PlainModel, "forget_codes", lambda self: None)
+        whole = PlainModel(fresh, learners=["linear"]).fit(rows, goals)
+    before = whole.predict(contents(2))["score"]["linear"]
+    whole.forget_codes()
+    assert fresh["person"].codes and not fresh["age"].codes
+    np.testing.assert_array_equal(whole.predict(contents(2))["score"]["linear"], before)
+    whole.members["score"] = {}  # as of a blend that does not use them
+    whole.forget_codes()
+    assert not fresh["person"].codes
+
+
+def test_there_is_a_limit_to_time_columns_and_codes(monkeypatch):
+    rows = contents()
+    names = {"person": rows["person"], "again": rows["person"], "age": rows["age"]}
+    blocks = {
+        f"{name}/{part}" if part else name: block
+        for name, cells in names.items()
+        for part, block in NumberFeaturizer().fit(cells).blocks(cells).items()
+    }
+    goal = Goal("numbers", answers(rows), 1)
+    assert useful_codes(blocks, goal, 0) == {"person/codes", "again/codes"}
+    clock = iter(range(0, 1000, 2))  # each look at it is two seconds later
+    short = Deadline.start(60.0, clock=lambda: float(next(clock)))
+    assert useful_codes(blocks, goal, 0, short) == frozenset()
+    assert useful_codes(blocks, goal, 0, Deadline.start(600.0)) == {"person/codes", "again/codes"}
+    monkeypatch.setattr(coded_numbers, "MOST_CODES", 25)
+    assert useful_codes(blocks, goal, 0) == {"person/codes"}
+    monkeypatch.setattr(coded_numbers, "MOST_COLUMNS", 0)
+    assert useful_codes(blocks, goal, 0) == frozenset()
 
 
 def test_folds_and_a_second_fit_keep_the_choice(model, monkeypatch):

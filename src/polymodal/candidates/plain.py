@@ -293,6 +293,7 @@ class PlainCandidate(Candidate):
         for target, members in self.model.members.items():
             wanted = own.get(target, ())
             self.model.members[target] = {name: each for name, each in members.items() if name in wanted}
+        self.model.forget_codes()
         self._write()
         return notes
 

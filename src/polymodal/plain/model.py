@@ -14,8 +14,8 @@ import numpy as np
 
 from polymodal.errors import PolymodalError, one_line
 from polymodal.plain.blocks import Block, Blocks
-from polymodal.plain.coded_numbers import useful_codes, without_codes
-from polymodal.plain.features import FEATURIZERS, Featurizer
+from polymodal.plain.coded_numbers import coded_name, useful_codes, without_codes
+from polymodal.plain.features import FEATURIZERS, Featurizer, NumberFeaturizer
 from polymodal.plain.learners import LEARNERS, Goal, Learner
 from polymodal.plain.storage import as_list, as_number, as_object, read_state, refusing, write_state
 from polymodal.utils.deadline import NO_LIMIT, Deadline, bounded, in_words
@@ -122,7 +122,15 @@ class PlainModel:
             if like is not None and target in like.coded:
                 self.coded[target] = like.coded[target]
             self.fit_target(target, own, goal, known, names, deadline.share(len(goals) - number))
+        self.forget_codes()
         return self
+
+    def forget_codes(self) -> None:
+        """Forget the codes of numbers that no member reads; of a fitted model, not of one that was loaded."""
+        read = {name for target, own in self.members.items() if own for name in self.coded[target]}
+        for name, featurizer in self.featurizers.items():
+            if isinstance(featurizer, NumberFeaturizer) and coded_name(name) not in read:
+                featurizer.forget_codes()
 
     def seconds(self) -> dict[str, float]:
         """The seconds of each learner, over all targets."""
@@ -151,7 +159,7 @@ class PlainModel:
         """Fit the learners of one target, all or ``names``; ``known`` ones have chosen their settings."""
         self.left_out[target] = {}
         if target not in self.coded:
-            self.coded[target] = useful_codes(blocks, goal, self.seed)
+            self.coded[target] = useful_codes(blocks, goal, self.seed, deadline)
         self.members[target] = self._fitted(
             without_codes(blocks, self.coded[target]),
             goal,

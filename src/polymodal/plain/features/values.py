@@ -58,6 +58,11 @@ class NumberFeaturizer(Featurizer):
             result[CODES] = np.where(codes[index] == numbers, index, np.nan).astype(np.float32)
         return result
 
+    def forget_codes(self) -> None:
+        """Be without the numbers that are categories: they are no longer computed, nor written."""
+        self.columns.pop(CODES, None)
+        self.codes = []
+
     def options(self) -> Settings:
         """See :class:`Featurizer`."""
         return {"offset": self.offset, "codes": list(self.codes)}
