@@ -36,8 +36,9 @@ through scores that are drawn in comes nearer; what is linear in it needs them a
 CLEAR = 0.995
 """Loss in that with scores that are drawn in, below which they stay as they are."""
 MOST_COEFFICIENTS = 5_000_000
-"""Columns of a block times classes: of more classes than a hundred, rare words and letters are left out. The
-solver keeps some twenty copies of the coefficients."""
+"""Columns of a sparse block times classes, of any number of classes: beyond, its rarest columns are left out.
+Words and letters are at most 50,000 columns, and all used for up to a hundred classes. The solver keeps some
+twenty copies of the coefficients."""
 SOME_CELLS, MANY_CELLS = 200_000, 500_000
 """Rows times classes, up to which both spans are tried, and from which a single held-out fifth chooses the
 penalty."""
