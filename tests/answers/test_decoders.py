@@ -17,7 +17,7 @@ DECODERS = {
     "ordered": OrderedDecoder(["low", "mid", "high"], temperature=0.4),
     "labels": LabelDecoder(["a", "b", "c"], thresholds=[0.1, 0.5, 0.9], temperature=2.0),
     "numbers": NumberDecoder(mean=3.5, deviation=2.5, half_width=1.25),
-    "counts": NumberDecoder(mean=1.0, deviation=2.5, half_width=1.25, nonnegative=True),
+    "counts": NumberDecoder(mean=1.0, deviation=2.5, half_width=1.25, nonnegative=True, clamped=True),
     "amounts": NumberDecoder(mean=6.0, deviation=2.0, transform="log", half_width=0.5, nonnegative=True),
 }
 
@@ -102,8 +102,18 @@ def test_a_decoder_knows_the_arguments_and_the_family_of_its_head(task):
 
 @pytest.mark.parametrize("transform", ["none", "log"])
 def test_a_number_that_was_never_negative_is_predicted_inside_its_interval(transform):
-    decoder = NumberDecoder(mean=1.0, deviation=2.5, transform=transform, half_width=0.5, nonnegative=True)
+    ends = {"nonnegative": True, "clamped": True}
+    decoder = NumberDecoder(mean=1.0, deviation=2.5, transform=transform, half_width=0.5, **ends)
     answer = decoder.answer(some_logits(decoder))
     decided = decoder.decide(answer)
     assert answer.min() == 0
     assert (decided["low"] <= answer).all() and (answer <= decided["high"]).all()
+
+
+def test_a_run_of_before_whose_intervals_alone_end_at_zero_answers_as_it_was_trained():
+    saved = {"task": "regression", "mean": 1.0, "deviation": 2.5, "transform": "none", "nonnegative": True}
+    decoder, logits = decoder_of_state(saved), np.array([[-2.0], [1.0]], dtype=np.float32)
+    head = head_of(decoder)
+    assert decoder.answer(logits).tolist() == head.answer(torch.from_numpy(logits)).tolist() == [-4.0, 3.5]
+    later = decoder_of_state(saved | {"clamped": True})
+    assert later.answer(logits).tolist() == [0.0, 3.5]

@@ -169,3 +169,12 @@ def test_the_sum_of_other_columns_is_the_last_bar_and_never_the_strongest_part()
         sum(values[: 30 - MOST_FEATURES]) - 9, abs=0.01
     )
     assert _input(part)["strongest"]["text"] == "level 29"
+
+
+@pytest.mark.parametrize("label", ["other features", "many other features", "0 other features"])
+def test_a_label_that_reads_like_a_sum_is_a_column_as_any_other(label):
+    parts = [Part(FEATURE, 0.1 * number, text=f"level {number}") for number in range(MOST_FEATURES + 1)]
+    strongest = mock.Mock(parts=[*parts, Part(FEATURE, 9.0, text=label)], share=0.1, attribution=1.0)
+    assert feature_bars(strongest)[0]["name"] == label and _input(strongest)["strongest"]["text"] == label
+    weakest = mock.Mock(parts=[*parts, Part(FEATURE, 0.0, text=label)])
+    assert feature_bars(weakest)[-1]["name"] == "2 other features"

@@ -97,6 +97,7 @@ def test_a_learner_that_cannot_be_fitted_again_stays_as_it_was(
     assert any(
         "plain models are those of the training rows: kernel of price" in note for note in results["notes"]
     )
+    assert "fitted_again" not in results["candidates"]
     assert np.isfinite(pm.load(copied / "again").predict(ROWS)["price"]).all()
 
 

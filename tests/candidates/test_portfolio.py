@@ -69,6 +69,10 @@ def test_metrics_hold_the_blend_and_every_model(blended: Path) -> None:
 def test_the_leaderboard_is_printed_and_reported(blended: Path) -> None:
     printed = (blended / "printed.txt").read_text(encoding="utf-8")
     assert "Models tried for 'kind'" in printed and "plain.linear" in printed
+    results = results_of(blended / "both")
+    assert results["candidates"]["fitted_again"] == ["plain"]
+    held = f"the {results['rows']['validation']} validation rows as well; the metrics are of these."
+    assert f"Its plain models were then fitted to {held}" in printed
     page = (blended / "both" / "report.html").read_text(encoding="utf-8")
     assert page.index("Models that were tried") < page.index("Input importance")
     report = json.loads((blended / "both" / "report.json").read_text(encoding="utf-8"))

@@ -1,10 +1,13 @@
 """The feature extractors of an export make what those of Transformers make."""
 
+import re
+
 import numpy as np
 import pytest
 from transformers import ASTFeatureExtractor, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 from polymodal.data.readers import AudioReader
+from polymodal.errors import RunError
 from polymodal.runtime.feature_extractor import feature_extractor
 from polymodal.runtime.file_part import FILE
 from polymodal.utils.json_files import read_json
@@ -65,9 +68,33 @@ def test_recordings_become_the_same_tensors(name, tmp_path):
         (WhisperFeatureExtractor(padding_side="left").to_dict(), "pads in front of a recording"),
         (WhisperFeatureExtractor().to_dict() | {"n_fft": 1 << 40}, "another n_fft than a whole number"),
         (WhisperFeatureExtractor().to_dict() | {"hop_length": 0}, "another hop_length than"),
+        (WhisperFeatureExtractor().to_dict() | {"hop_length": 1}, "hop_length is 1, expected 50 to 400"),
+        (WhisperFeatureExtractor().to_dict() | {"hop_length": 401}, "hop_length is 401, expected 50 to 400"),
+        (
+            WhisperFeatureExtractor().to_dict() | {"sampling_rate": 100, "chunk_length": 1},
+            "hop_length is 160, expected 50 to 100",
+        ),
+        (
+            WhisperFeatureExtractor().to_dict() | {"sampling_rate": 192_000, "chunk_length": 600},
+            "makes 288,000,000 values of a recording, expected 67,108,864 at most: its chunk_length is 600",
+        ),
         (Wav2Vec2FeatureExtractor(feature_size=2).to_dict(), "of several channels"),
     ],
 )
 def test_what_is_not_known_is_refused(settings, problem):
     with pytest.raises(ValueError, match=problem):
         feature_extractor(settings)
+
+
+@pytest.mark.parametrize("bins", [80, 128])
+def test_the_settings_of_whisper_are_known(bins):
+    part = feature_extractor(WhisperFeatureExtractor(feature_size=bins).to_dict())
+    assert (part.bins, part.n_fft, part.hop_length, part.n_samples) == (bins, 400, 160, 480_000)
+
+
+@pytest.mark.parametrize("samples", [100, 480_001])
+def test_a_length_without_a_frame_and_one_too_long_are_refused_in_a_line(samples):
+    part = feature_extractor(WhisperFeatureExtractor().to_dict())
+    line = re.escape(f"is given {samples:,} samples, expected 160 to 480,000. Export again")
+    with pytest.raises(RunError, match=line):
+        part([np.zeros(4, np.float32)], max_length=samples)

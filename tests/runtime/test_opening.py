@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
 import shutil
+import sys
 
 import pytest
 
 import polymodal as pm
 from polymodal import runtime
 from polymodal.runtime.manifest import Manifest
+from polymodal.runtime.onnx_run import OnnxRun
 from polymodal.runtime.opening import check_files
 from tests.support.command import error
 
@@ -72,3 +75,31 @@ def test_a_command_on_runs_names_what_an_export_is(export):
         "export: is an export to ONNX, expected a run. Name the run, or use it by polymodal serve export"
         in error(export.parent, "report", "export")
     )
+
+
+def opening(monkeypatch, export, module):
+    """Open an export that imports a module which is not there."""
+    monkeypatch.setattr(OnnxRun, "of_folder", lambda *_: __import__(module))
+    return runtime.load(export)
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "install"),
+    [
+        ("PIL", "pillow", "pip install pillow"),
+        ("onnxruntime", "onnxruntime", "pip install 'polymodal[export]'"),
+    ],
+)
+def test_a_library_that_is_not_installed_is_named_by_its_package(
+    export, monkeypatch, module, package, install
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    line = re.escape(f"export: needs {package}, which is not installed: {install}")
+    with pytest.raises(pm.ConfigError, match=line):
+        opening(monkeypatch, export, module)
+
+
+@pytest.mark.parametrize("module", ["polymodal.nothing", "numpy.nothing"])
+def test_an_error_of_the_program_names_no_package(export, monkeypatch, module):
+    with pytest.raises(ModuleNotFoundError, match=re.escape(f"No module named '{module}'")):
+        opening(monkeypatch, export, module)

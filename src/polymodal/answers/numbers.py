@@ -28,12 +28,13 @@ class NumberDecoder(SavedDecoder):
         transform: ``log`` where ``log(1 + x)`` is learned, for amounts that span orders of magnitude.
         half_width: Of the prediction interval, in the unit of the target after ``transform``; None for no
             interval. See :func:`polymodal.evaluation.statistics.conformal.conformal_quantile`.
-        nonnegative: Whether no number in training was below zero: answers and intervals then end at zero.
+        nonnegative: Whether no number in training was below zero: intervals then end at zero.
+        clamped: Whether answers end at zero too. Not so in runs of before, which answer as they were trained.
     """
 
     task = family = "regression"
-    saved = frozenset({"mean", "deviation", "transform", "half_width", "nonnegative"})
-    of_head = ("mean", "deviation", "transform", "half_width", "nonnegative", "weight", "dropout")
+    saved = frozenset({"mean", "deviation", "transform", "half_width", "nonnegative", "clamped"})
+    of_head = ("mean", "deviation", "transform", "half_width", "nonnegative", "clamped", "weight", "dropout")
 
     def __init__(
         self,
@@ -43,13 +44,14 @@ class NumberDecoder(SavedDecoder):
         transform: str = "none",
         half_width: float | None = None,
         nonnegative: bool = False,
+        clamped: bool = False,
     ) -> None:
         if transform not in ("none", "log"):
             raise ValueError(f"transform is '{transform}', expected 'none' or 'log'")
         if half_width is not None and half_width < 0:
             raise ValueError(f"half_width is {half_width:g}, expected 0 or more")
         self.mean, self.deviation, self.transform = mean, deviation, transform
-        self.half_width, self.nonnegative = half_width, nonnegative
+        self.half_width, self.nonnegative, self.clamped = half_width, nonnegative, clamped
 
     @property
     def outputs(self) -> int:
@@ -60,7 +62,7 @@ class NumberDecoder(SavedDecoder):
         """Numbers ``(batch,)`` in the target's own unit."""
         value = logits.astype(np.float32)[..., 0] * self.deviation + self.mean
         if self.transform != "log":
-            return np.maximum(value, 0) if self.nonnegative else value
+            return np.maximum(value, 0) if self.clamped else value
         amounts = np.expm1(np.minimum(value, LARGEST_LOG).astype(np.float64)).astype(np.float32)
         return np.maximum(amounts, 0)
 
@@ -114,12 +116,17 @@ class NumberDecoder(SavedDecoder):
         nonnegative = bool(len(numbers)) and bool((numbers >= 0).all())
         numbers = np.log1p(np.clip(numbers, 0, None)) if config.transform == "log" else numbers
         mean, deviation = mean_and_deviation(numbers, counted)
-        return cls(mean=mean, deviation=deviation, transform=config.transform, nonnegative=nonnegative)
+        return cls(
+            mean=mean, deviation=deviation, transform=config.transform,
+            nonnegative=nonnegative, clamped=nonnegative,
+        )  # fmt: skip
 
     def settings(self) -> Settings:
         """See :class:`SavedDecoder`."""
         own: Settings = {"mean": self.mean, "deviation": self.deviation, "transform": self.transform}
-        return own | {"half_width": self.half_width, "nonnegative": self.nonnegative}
+        return own | {
+            "half_width": self.half_width, "nonnegative": self.nonnegative, "clamped": self.clamped,
+        }  # fmt: skip
 
     def _transformed(self, value: np.ndarray) -> np.ndarray:
         return np.log1p(np.maximum(value, 0)) if self.transform == "log" else value

@@ -17,7 +17,7 @@ from polymodal.attribution.attributed_parts import CELL, FEATURE, Drawing, Input
 from polymodal.attribution.explain import Explanation
 from polymodal.attribution.plain_parts import PlainMap
 from polymodal.evaluation.number_text import number, plain, points
-from polymodal.plain.explaining import OTHERS
+from polymodal.plain.explaining import OTHERS, others_in
 
 FOR, AGAINST = np.array([217.0, 130.0, 43.0]), np.array([61.0, 125.0, 216.0])
 """Orange for positive attributions, blue for negative ones."""
@@ -62,9 +62,9 @@ def plain_content(found: PlainMap) -> dict[str, Any]:
 def feature_bars(part: InputMap) -> list[dict[str, Any]]:
     """Bars of the columns of one input that add most, and one of the sum of all others."""
     pieces = [(p.text, p.attribution) for p in part.parts if p.kind == FEATURE]
-    pieces.sort(key=lambda piece: (piece[0].endswith(OTHERS), -abs(piece[1])))  # a sum is no column
+    pieces.sort(key=lambda piece: (others_in(piece[0]) > 0, -abs(piece[1])))  # a sum is no column
     if rest := pieces[MOST_FEATURES:]:
-        count = sum(int(text.split()[0]) if text.endswith(OTHERS) else 1 for text, _ in rest)
+        count = sum(others_in(text) or 1 for text, _ in rest)
         pieces = [*pieces[:MOST_FEATURES], (f"{count} {OTHERS}", sum(value for _, value in rest))]
     scale = max((abs(value) for _, value in pieces), default=0.0)
     return [bar(text, value, scale, plain(value, sign=True)) for text, value in pieces]

@@ -13,7 +13,7 @@ from polymodal.attribution.explain import Explanation
 from polymodal.attribution.plain_parts import PlainMap
 from polymodal.data.targets import TargetReader
 from polymodal.data.values.label_types import plain
-from polymodal.plain.explaining import OTHERS
+from polymodal.plain.explaining import others_in
 
 GRADIENTS = "integrated gradients"
 MOST_PARTS = 10
@@ -146,7 +146,7 @@ def _plain(found: PlainMap) -> dict[str, Any]:
 
 def _input(part: InputMap) -> dict[str, Any]:
     strongest = _strongest(part, len(part.parts))
-    strongest.sort(key=lambda piece: piece.text.endswith(OTHERS))  # a sum is no part
+    strongest.sort(key=lambda piece: others_in(piece.text) > 0)  # a sum is no part
     content: dict[str, Any] = {
         "share": _finite(part.share),
         "attribution": _finite(part.attribution),

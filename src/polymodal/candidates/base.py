@@ -73,6 +73,7 @@ class Candidate(ABC):
         parts: Of that time, in how many such as this candidate's it is divided.
         alone: Whether no other candidate was fitted before, so that a poor one is better than none.
         later_seconds: After :meth:`fit`, what :meth:`finish` and one more answer to the test rows take.
+        fitted_again: After :meth:`finish`, whether it fitted its models to the validation rows as well.
     """
 
     name: ClassVar[str] = ""
@@ -85,7 +86,7 @@ class Candidate(ABC):
         self.job, self.folder, self.deadline = job, folder, job.deadline
         self.whole, self.parts = job.deadline, 1.0
         self.others: Mapping[str, Candidate] = {}
-        self.alone, self.later_seconds = True, 0.0
+        self.alone, self.later_seconds, self.fitted_again = True, 0.0, False
 
     def refusal(self) -> str:
         """Why it cannot be fitted here, in one line; empty if it can."""

@@ -289,7 +289,8 @@ class PlainCandidate(Candidate):
             for target, learner in lost:
                 reason = again.left_out[target].get(learner, "it could not be fitted again")
                 notes.append(f"{self.noun}s are those of the training rows: {learner} of {target}: {reason}")
-            self.model = self.tried if lost else again
+            self.fitted_again = not lost
+            self.model = again if self.fitted_again else self.tried
         for target, members in self.model.members.items():
             wanted = own.get(target, ())
             self.model.members[target] = {name: each for name, each in members.items() if name in wanted}

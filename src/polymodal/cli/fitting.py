@@ -214,14 +214,12 @@ def _fit_several(
         show_repeats(repeats, command=command_name())
 
 
-def _is_fitted_again(results: Mapping[str, Any]) -> bool:
-    """Whether plain models of the blend were fitted to the validation rows as well."""
-    board = api.Portfolio.from_dict(results["candidates"]) if "candidates" in results else None
-    if board is None or not results["test"] or not results["rows"].get("validation"):
-        return False
-    used = [name for name, figures in board.models.items() if any(figures.weights.values())]
-    is_plain = any(name.split(".")[0] in ("plain", "frozen", "tuned") for name in used)
-    return is_plain and not any("are those of the training rows" in each for each in results.get("notes", ()))
+def _fitted_again(results: Mapping[str, Any]) -> str:
+    """Which models of the blend were fitted to the validation rows as well; empty if none."""
+    again = api.Portfolio.from_dict(results["candidates"]).fitted_again if "candidates" in results else []
+    if not again:
+        return ""
+    return "Its plain models" if again == ["plain"] else f"Its models of {' and '.join(again)}"
 
 
 def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
@@ -237,9 +235,9 @@ def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
     kept = "" if best is None else f"; best epoch {round(best, 2):g}"
     rows = results["rows"]["train"]
     out.print(f"Trained on {rows} rows, {spent}in {trained['seconds']:.0f} s{kept}.", soft_wrap=True)
-    if _is_fitted_again(results):
+    if again := _fitted_again(results):
         held = f"the {results['rows']['validation']} validation rows as well"
-        out.print(f"Its plain models were then fitted to {held}; the metrics are of these.", soft_wrap=True)
+        out.print(f"{again} were then fitted to {held}; the metrics are of these.", soft_wrap=True)
     if (folder / "report.html").exists():
         out.print(f"What each input is worth: {folder / 'report.html'}", soft_wrap=True)
     out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)

@@ -152,7 +152,9 @@ class PortfolioFit(PredictionFit):
             candidate.deadline = job.deadline.before(end_seconds(job.deadline))
         finished = [line for each in kept.values() for line in each.finish(used, quiet=quiet)]
         self.calibration = self._calibrated(decoders, tried, choices, truth["validation"])
-        self.portfolio = leaderboard(job, tried, choices, decoders, truth, left_out)
+        board = leaderboard(job, tried, choices, decoders, truth, left_out)
+        again = [name for name, candidate in kept.items() if candidate.fitted_again]
+        self.portfolio = replace(board, fitted_again=again)
         blend, processor = _assembled(job, kept, tried, choices, decoders)
         self.trained = _log(kept, tried)
         known = self.calibration.notes  # what holds for the neural model too is noted once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,8 +16,9 @@ from polymodal.utils.cancelling import stop_if_cancelled
 WHOLE = "the input as a whole"
 """What an input adds beside its columns: by its presence, and by directions in which columns cancel out."""
 MOST_FEATURES = 30
-OTHERS = "other features"
 """Columns of an input that are distinguished, those that add most."""
+OTHERS = "other features"
+"""After their number, the columns that are not distinguished: see :func:`others_in`."""
 
 
 def contributions_of(
@@ -81,3 +83,9 @@ def merged(pieces: Iterable[Piece]) -> list[Piece]:
         value = sum(piece.contribution for piece in rest)
         result.append(Piece("feature", f"{len(rest)} {OTHERS}", value))
     return result
+
+
+def others_in(text: str) -> int:
+    """How many columns the text of a part is the sum of; 0 for a single one, whatever its name."""
+    sum_of = re.fullmatch(rf"([1-9][0-9]*) {OTHERS}", text)
+    return int(sum_of[1]) if sum_of else 0

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from polymodal.errors import RunError
 from polymodal.runtime.file_part import FilePart
 from polymodal.utils.mel_filters import slaney_edges, triangles
 
@@ -20,12 +21,16 @@ RANGE = 8.0
 """Powers of ten below a recording's largest value that are kept."""
 MOST = {
     "sampling_rate": 768_000,
-    "n_fft": 1 << 16,
-    "hop_length": 1 << 16,
-    "feature_size": 1 << 12,
+    "n_fft": 1 << 12,
+    "hop_length": 1 << 12,
+    "feature_size": 1 << 9,
     "chunk_length": 600,
 }
 """Whole numbers from 1, each with the most that it may be."""
+OVERLAP = 8
+"""Frames that a sample may be in, at most: in Whisper it is in 2 or 3."""
+MOST_VALUES = 1 << 26
+"""Values of all frames of a recording, or of all its mel bins, at most: 256 MiB. Whisper has 1.2 million."""
 
 
 class FileFeatureExtractor(FilePart, ABC):
@@ -90,6 +95,22 @@ class LogMelExtractor(FileFeatureExtractor):
         self.n_fft, self.hop_length = self._whole("n_fft"), self._whole("hop_length")
         self.chunk_length, self.bins = self._whole("chunk_length"), self._whole("feature_size")
         self.n_samples = self.chunk_length * self.sampling_rate
+        self._check_size()
+
+    def _check_size(self) -> None:
+        """Refuse settings, which may be a stranger's, that make no frames, or more than memory holds.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        longest = min(self.n_fft, self.n_samples)
+        if not self.n_fft <= OVERLAP * self.hop_length <= OVERLAP * longest:
+            expected = f"expected {-(-self.n_fft // OVERLAP):,} to {longest:,}"
+            raise ValueError(f"a feature extractor whose hop_length is {self.hop_length:,}, {expected}")
+        values = self.n_samples // self.hop_length * max(self.n_fft, self.bins)
+        if values > MOST_VALUES:
+            wanted = f"makes {values:,} values of a recording, expected {MOST_VALUES:,} at most"
+            raise ValueError(f"a feature extractor that {wanted}: its chunk_length is {self.chunk_length:,}")
 
     @cached_property
     def window(self) -> np.ndarray:
@@ -107,7 +128,14 @@ class LogMelExtractor(FileFeatureExtractor):
     def __call__(
         self, recordings: Sequence[np.ndarray], *, max_length: int, **options: Any
     ) -> dict[str, np.ndarray]:
-        """``input_features`` ``(recordings, bins, frames)`` float32."""
+        """``input_features`` ``(recordings, bins, frames)`` float32.
+
+        Raises:
+            RunError: If ``max_length`` holds no frame, or is longer than its settings describe.
+        """
+        if not self.hop_length <= max_length <= self.n_samples:
+            expected = f"expected {self.hop_length:,} to {self.n_samples:,}. Export again"
+            raise RunError(f"a feature extractor is given {max_length:,} samples, {expected}")
         waveforms = self._padded(recordings, max_length)
         return {"input_features": np.stack([self._log_mel(waveform) for waveform in waveforms])}
 

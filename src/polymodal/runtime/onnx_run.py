@@ -69,7 +69,9 @@ def open_session(folder: Path, threads: int | None) -> InferenceSession:
     """
     try:
         import onnxruntime
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != "onnxruntime":  # a library that onnxruntime imports
+            raise
         raise ConfigError("an export is answered by onnxruntime: pip install onnxruntime") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -11,6 +11,7 @@ from polymodal.runtime.manifest import FILE, Manifest
 from polymodal.runtime.onnx_run import OnnxRun
 from polymodal.utils.checksums import CHECKSUMS, check_sums, refuse_pipes
 from polymodal.utils.json_files import read_json
+from polymodal.utils.libraries import missing_library
 
 
 def is_export(folder: str | os.PathLike[str]) -> bool:
@@ -30,8 +31,11 @@ def open_export(folder: str | os.PathLike[str], *, threads: int | None = None) -
 
         return BlendRun.of_folder(path, manifest, threads)
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        raise ConfigError(f"{path}: needs {package}, which is not installed: pip install {package}") from None
+        missing = missing_library(error)
+        if missing is None:
+            raise
+        package, install = missing
+        raise ConfigError(f"{path}: needs {package}, which is not installed: {install}") from None
 
 
 def check_files(folder: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from polymodal.evaluation.statistics.bootstrap import Estimate
-from polymodal.utils.records import Record
+from polymodal.utils.records import OPTIONAL, Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,8 @@ class Portfolio(Record):
         losses: By target, the mean loss of the blend on the validation rows; empty where they were too few.
         reasons: By target, why it is blended like this.
         left_out: By candidate, why it was not fitted.
+        fitted_again: Candidates whose models in the blend were then fitted to training and validation rows.
+            Metrics of runs of before lack it.
     """
 
     scores: dict[str, str]
@@ -60,3 +62,4 @@ class Portfolio(Record):
     losses: dict[str, float]
     reasons: dict[str, str]
     left_out: dict[str, str]
+    fitted_again: list[str] = field(default_factory=list, metadata=OPTIONAL)

@@ -128,3 +128,18 @@ def test_rows_of_few_values_are_equal_by_chance():
     copied["split"] = ["train"] * 60 + ["val"] * 20 + ["test"] * 20
     (warning,) = [line for line in pm.check(copied, target="y").warnings if "same inputs" in line.found]
     assert "20 of 20 test rows" in warning.found
+
+
+def test_a_copy_is_warned_of_where_half_of_the_rows_would_repeat_by_chance():
+    random = np.random.default_rng(0)
+    survey = pd.DataFrame(random.integers(0, 10, (1000, 2)), columns=list("ab")).astype(str)
+    survey["y"] = random.normal(size=len(survey))
+    train = survey.sample(120, random_state=0)
+    alone = survey.drop(train.index).sample(300, random_state=0)
+    found = []
+    for tested in (alone, train.sample(300, replace=True, random_state=0)):
+        table = pd.concat([train, tested], ignore_index=True)
+        table["split"] = ["train"] * len(train) + ["test"] * len(tested)
+        lines = pm.check(table, target="y").warnings
+        found.append([line.found for line in lines if "same inputs" in line.found])
+    assert found[0] == [] and "300 of 300 test rows" in found[1][0]

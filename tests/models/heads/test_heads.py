@@ -223,4 +223,5 @@ def test_intervals_of_what_was_never_negative_end_at_zero():
     assert Regressor(half_width=2.0).decide(answers)["low"].tolist() == [-1.0, 3.0, -6.0]
     config = TargetConfig(task="regression", transform="none")
     for numbers, expected in (([0.0, 3.0, math.nan], True), ([-1.0, 3.0], False)):
-        assert Regressor.configured(config, None, np.array(numbers), None)["nonnegative"] is expected
+        learned = Regressor.configured(config, None, np.array(numbers), None)
+        assert learned["nonnegative"] is learned["clamped"] is expected

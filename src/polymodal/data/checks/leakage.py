@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ COMMON = 0.01  # share of the training rows above which a picture is a mark, and
 FEW = 3  # rows of which no content is common
 BY_CHANCE = 2.0
 """Times as many rows are repeated as independent columns would repeat, up to which this is no finding."""
+NEARLY_ALL = 0.95
+"""Share of the rows that are repeated above which a split is a copy, unless chance explains that too."""
+UNLIKELY = 4.0
+"""Standard deviations above the number that chance explains."""
 TOGETHER = "Leave them out, or split by a column that keeps them together (data.group)."
 
 
@@ -56,7 +61,7 @@ def duplicates(parts: Parts, inputs: Sequence[str], contents: Contents) -> Repea
         repeated.rows[split] = known
         expected = len(known) * -np.expm1(-before * chance)
         before += len(known)
-        if known.sum() > BY_CHANCE * expected:
+        if _is_more_than_chance(int(known.sum()), len(known), float(expected)):
             index = int(known.argmax())
             other, same = first[listed[index]]
             reason = (
@@ -67,6 +72,18 @@ def duplicates(parts: Parts, inputs: Sequence[str], contents: Contents) -> Repea
         for index in np.flatnonzero(counts[split]).tolist():
             first.setdefault(listed[index], (split, index))
     return repeated
+
+
+def _is_more_than_chance(repeated: int, rows: int, expected: float) -> bool:
+    """Whether more rows are repeated than independent columns would repeat.
+
+    Where they would repeat half of the rows, twice as many cannot be: then a split that is nearly all
+    repeated counts, by the standard deviation of a binomial number.
+    """
+    if repeated > BY_CHANCE * expected:
+        return True
+    deviation = math.sqrt(expected * (1 - expected / rows)) if rows else 0.0
+    return rows > 0 and repeated >= NEARLY_ALL * rows and repeated > expected + UNLIKELY * deviation
 
 
 def _row_keys(

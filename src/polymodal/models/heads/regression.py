@@ -26,7 +26,8 @@ class Regressor(DecodedHead):
         transform: ``log`` learns ``log(1 + x)``, for amounts that span orders of magnitude.
         half_width: Of the prediction interval, in the unit of the target after ``transform``; None for no
             interval. See :func:`polymodal.evaluation.statistics.conformal.conformal_quantile`.
-        nonnegative: Whether no number in training was below zero: answers and intervals then end at zero.
+        nonnegative: Whether no number in training was below zero: intervals then end at zero.
+        clamped: Whether answers end at zero too. Not so in runs of before, which answer as they were trained.
         weight: Share of this target in the model's loss.
         dropout: Before the last layer.
     """
@@ -42,6 +43,7 @@ class Regressor(DecodedHead):
         transform: str = "none",
         half_width: float | None = None,
         nonnegative: bool = False,
+        clamped: bool = False,
         weight: float = 1.0,
         dropout: float = 0.1,
     ) -> None:
@@ -51,7 +53,7 @@ class Regressor(DecodedHead):
         if half_width is not None and half_width < 0:
             raise ValueError(f"half_width is {half_width:g}, expected 0 or more")
         self.mean, self.deviation, self.transform = mean, deviation, transform
-        self.half_width, self.nonnegative = half_width, nonnegative
+        self.half_width, self.nonnegative, self.clamped = half_width, nonnegative, clamped
 
     @classmethod
     def configured(
@@ -59,7 +61,7 @@ class Regressor(DecodedHead):
     ) -> dict[str, Any]:
         """See :class:`Head`."""
         learned = NumberDecoder.configured(config, target, answers, weights).settings()
-        return {name: learned[name] for name in ("mean", "deviation", "transform", "nonnegative")}
+        return {name: learned[name] for name in ("mean", "deviation", "transform", "nonnegative", "clamped")}
 
     def loss(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Squared error of ``logits`` ``(batch, 1)`` with ``target`` ``(batch,)``, NaN where it is empty.
@@ -75,14 +77,14 @@ class Regressor(DecodedHead):
         """Numbers ``(batch,)`` in the target's own unit."""
         value = logits.float().squeeze(-1) * self.deviation + self.mean
         if self.transform != "log":
-            return value.clamp(min=0) if self.nonnegative else value
+            return value.clamp(min=0) if self.clamped else value
         return value.clamp(max=LARGEST_LOG).expm1().clamp(min=0)
 
     def saved_decoder(self) -> NumberDecoder:
         """See :class:`DecodedHead`."""
         return NumberDecoder(
             mean=self.mean, deviation=self.deviation, transform=self.transform,
-            half_width=self.half_width, nonnegative=self.nonnegative,
+            half_width=self.half_width, nonnegative=self.nonnegative, clamped=self.clamped,
         )  # fmt: skip
 
     def residuals(self, answer: Tensor, target: Tensor) -> Tensor:
@@ -92,7 +94,8 @@ class Regressor(DecodedHead):
     def settings(self) -> Settings:
         """See :class:`Head`."""
         own: Settings = {"mean": self.mean, "deviation": self.deviation, "transform": self.transform}
-        return super().settings() | own | {"half_width": self.half_width, "nonnegative": self.nonnegative}
+        own |= {"half_width": self.half_width, "nonnegative": self.nonnegative, "clamped": self.clamped}
+        return super().settings() | own
 
     def _transformed(self, value: Tensor) -> Tensor:
         return value.clamp(min=0).log1p() if self.transform == "log" else value
