@@ -29,8 +29,8 @@ MOST = {
 """Whole numbers from 1, each with the most that it may be."""
 OVERLAP = 8
 """Frames that a sample may be in, at most: in Whisper it is in 2 or 3."""
-MOST_VALUES = 1 << 26
-"""Values of all frames of a recording, or of all its mel bins, at most: 256 MiB. Whisper has 1.2 million."""
+MOST_VALUES = 1 << 25
+"""Values of all frames of a recording, or of all its mel bins, at most: 128 MiB. Whisper has 1.2 million."""
 
 
 class FileFeatureExtractor(FilePart, ABC):
