@@ -22,12 +22,17 @@ def leaders(board: Portfolio, target: str) -> list[str]:
 
 
 def _best(board: Portfolio, target: str) -> list[str]:
-    """The best single model on the validation rows, beside the neural one."""
-    losses = {name: entry.losses[target] for name, entry in board.models.items()}
-    known = {name: loss for name, loss in losses.items() if loss is not None}
+    """The model with the best score on the validation rows, beside the neural one; of equal ones the one with
+    the smallest loss."""
+    score = board.scores[target]
+    known = {
+        name: (value, -loss)
+        for name, entry in board.models.items()
+        if (value := _value(entry, target)) is not None and (loss := entry.losses[target]) is not None
+    }
     if len(known) < 2:
         return []
-    best, score = min(known, key=lambda name: known[name]), board.scores[target]
+    best = max(known, key=lambda name: known[name])
     others = {NEURAL: "the neural model", IN_CONTEXT: "TabICL"}
     kind = others.get(best, "a plain model")
     own = _score(board.models[best], target, score)
@@ -38,6 +43,10 @@ def _best(board: Portfolio, target: str) -> list[str]:
 
 
 def _score(model: ModelFigures, target: str, score: str) -> str:
+    return f"{words.name(score)} {words.number(score, _value(model, target))}"
+
+
+def _value(model: ModelFigures, target: str) -> float | None:
+    """The score on the validation rows."""
     standing = model.validation.get(target)
-    value = standing.score.value if standing and standing.score else None
-    return f"{words.name(score)} {words.number(score, value)}"
+    return standing.score.value if standing and standing.score else None
