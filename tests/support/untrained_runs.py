@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 import polymodal as pm
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.models.encoders import ImageEncoder, NumberEncoder, TextEncoder
+from polymodal.models.encoders import Encoder, ImageEncoder, NumberEncoder, TextEncoder
 from tests.support.component_cases import BERT, CNN
 
 MODALITIES = {"photo": "image", "note": "text", "bedrooms": "number"}
@@ -48,3 +48,10 @@ def make_run(folder: Path, rows: Sequence[dict[str, Any]], *, shared: bool = Fal
     run = pm.load(folder, device="cpu")
     assert isinstance(run, pm.Run)
     return run
+
+
+def run_around(encoders: Mapping[str, Encoder]) -> pm.Run:
+    """A run of nothing but an untrained model around encoders, with a target ``kind``; it has no folder."""
+    heads = {"kind": pm.Classifier(classes=["a", "b"])}
+    model = pm.PolymodalModel.from_parts(encoders, pm.FeatureFusion("concat", width=16), heads).eval()
+    return pm.Run(Path("run"), model, model.make_processor([]), Declaration.model_construct())

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import polymodal as pm
 from polymodal.config import Declaration
 from polymodal.exporting.onnx.comparing import compare
 from polymodal.exporting.onnx.expressible import check_expressible
@@ -18,6 +17,7 @@ from polymodal.runs.prediction_run import PredictionRun
 from polymodal.runtime.opening import open_export
 from tests.support.checkpoints import CHECKPOINTS
 from tests.support.component_cases import ENCODER_CASES, make_case
+from tests.support.untrained_runs import run_around
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 FEW = {"tensor": 3}
@@ -60,9 +60,7 @@ def test_pretrained_encoders_read_as_they_did(tmp_path):
     for name, kind in PRETRAINED:
         CHECKPOINTS[kind].save(tmp_path / kind)
         encoders[name] = CHECKPOINTS[kind].encoder(str(tmp_path / kind))
-    heads = {"kind": pm.Classifier(classes=["a", "b"])}
-    model = pm.PolymodalModel.from_parts(encoders, pm.FeatureFusion("concat", width=16), heads).eval()
-    run = PredictionRun(tmp_path, model, model.make_processor([]), Declaration.model_construct())
+    run = run_around(encoders)
     check_expressible(run)
     (tmp_path / "out").mkdir()
     write_model(run, tmp_path / "out", False)

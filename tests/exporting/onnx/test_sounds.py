@@ -7,7 +7,6 @@ from transformers import ASTFeatureExtractor, Wav2Vec2FeatureExtractor
 
 import polymodal as pm
 from polymodal import runtime
-from polymodal.config import Declaration
 from polymodal.data.readers import AudioReader
 from polymodal.data.values.missing import DEFAULT_MARKS
 from polymodal.exporting.onnx.comparing import compare
@@ -17,13 +16,13 @@ from polymodal.exporting.onnx.model_writing import write_model
 from polymodal.exporting.onnx.vector_writing import write_vectors
 from polymodal.models.encoders import NumberEncoder
 from polymodal.models.fusion.base import masked_mean
-from polymodal.runs.prediction_run import PredictionRun
 from polymodal.runtime import array_processor
 from polymodal.runtime.opening import open_export
 from polymodal.runtime.vectors import Vectors
 from tests.support.checkpoints import CHECKPOINTS, sound
 from tests.support.command import polymodal
 from tests.support.tables import write_sound, write_table
+from tests.support.untrained_runs import run_around
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 CELLS = [[sound(0, 0.5), sound(1, 12.0)], None, [sound(2, 1.3)], [sound(3, 40.0)]]
@@ -73,9 +72,7 @@ def test_answers_of_a_neural_model_are_those_of_the_run(kind, mask, tmp_path):
     if mask:
         Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(tmp_path / kind)
     encoders = {"voice": encoder, "size": NumberEncoder(width=8)}
-    heads = {"kind": pm.Classifier(classes=["a", "b"])}
-    model = pm.PolymodalModel.from_parts(encoders, pm.FeatureFusion("concat", width=16), heads).eval()
-    run = PredictionRun(tmp_path, model, model.make_processor([]), Declaration.model_construct())
+    run = run_around(encoders)
     check_expressible(run)
     (tmp_path / "out").mkdir()
     write_model(run, tmp_path / "out", False)

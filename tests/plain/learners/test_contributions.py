@@ -9,9 +9,9 @@ from polymodal.plain.blocks import Block, Columns
 from polymodal.plain.learners import LEARNERS, Goal, Learner
 from polymodal.plain.learners.contributions import mean_of
 from polymodal.plain.sparse import Sparse
-from tests.plain.learners.test_learners import EACH, blocks_of, few_trees, fitted, goal_of, removed
+from tests.support.plain_learners import EACH, blocks_of, fitted, goal_of, removed
 
-assert few_trees  # a fixture of all tests here
+pytestmark = pytest.mark.usefixtures("few_trees")
 SUM = {"rtol": 1e-6, "atol": 1e-7}
 
 

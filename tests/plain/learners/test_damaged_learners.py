@@ -9,7 +9,9 @@ import pytest
 
 from polymodal.errors import RunError
 from polymodal.plain.learners import LEARNERS
-from tests.plain.learners.test_learners import blocks_of, few_trees, fitted, goal_of  # noqa: F401
+from tests.support.plain_learners import blocks_of, fitted, goal_of
+
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 
 def changed_arrays(path, **arrays):

@@ -8,69 +8,16 @@ import numpy as np
 import pytest
 
 from polymodal.errors import ConfigError, RunError
-from polymodal.plain.blocks import Block, Blocks, Columns
+from polymodal.plain.blocks import Block, Columns
 from polymodal.plain.learners import LEARNERS, Goal
 from polymodal.plain.learners import boosting as boosting_module
 from polymodal.plain.learners import kernel as kernel_module
 from polymodal.plain.learners.design import _one_hot
-from polymodal.plain.learners.linear import SPANS
 from polymodal.plain.learners.tuning import inner_folds
-from polymodal.plain.sparse import Sparse
 from polymodal.utils.deadline import Deadline
+from tests.support.plain_learners import EACH, NAMES, ROWS, blocks_of, fitted, goal_of, removed
 
-ROWS = 90
-NAMES = ("linear", "boosting", "kernel")
-KINDS = ("classes", "ordered", "labels", "numbers")
-EACH = [*((name, kind) for name in NAMES for kind in KINDS), ("forest", "numbers")]
-
-
-@pytest.fixture(autouse=True)
-def few_trees(monkeypatch):
-    """Fits of a tenth of a second."""
-    monkeypatch.setattr(boosting_module, "MOST_TREES", 40)
-
-
-def blocks_of(rows: int = ROWS, seed: int = 0) -> Blocks:
-    """Numbers with missing values, a category, and words; some rows lack an input."""
-    random = np.random.default_rng(seed)
-    numbers = random.normal(size=(rows, 4)).astype(np.float32)
-    numbers[random.random(numbers.shape) < 0.1] = np.nan
-    present = random.random(rows) > 0.15
-    numbers[~present] = np.nan
-    codes = random.integers(0, 3, size=(rows, 1)).astype(np.float32)
-    codes[::7] = np.nan
-    words = random.random((rows, 12)) * (random.random((rows, 12)) < 0.3)
-    words[~present[::-1]] = 0
-    return {
-        "size": Block(numbers, present, Columns(tuple("abcd"), "number")),
-        "kind": Block(codes, ~np.isnan(codes[:, 0]), Columns(("kind",), "category", 3)),
-        "note/words": Block(
-            Sparse.of(words.astype(np.float32)), present[::-1], Columns(tuple("abcdefghijkl"), "sparse")
-        ),
-    }
-
-
-def goal_of(kind: str, blocks: Blocks) -> Goal:
-    """Answers that depend on the first number and the category."""
-    signal = np.nan_to_num(blocks["size"].values[:, 0]) + np.nan_to_num(blocks["kind"].values[:, 0])
-    if kind == "numbers":
-        return Goal("numbers", signal.astype(float), 1)
-    if kind == "labels":
-        return Goal("labels", np.stack([signal > 0, signal > 1, signal > 99], axis=1).astype(float), 3)
-    return Goal(kind, np.digitize(signal, [0.3, 1.3]), 4)  # the last class has no rows
-
-
-def fitted(name: str, blocks: Blocks, goal: Goal, **options):
-    return LEARNERS[name]().fit(blocks, goal, seed=0, threads=1, **options)
-
-
-def removed(blocks: Blocks, name: str) -> Blocks:
-    """The blocks, one input of which is missing in all rows."""
-    block = blocks[name]
-    nothing = np.zeros(len(block), dtype=bool)
-    empty = np.full(block.values.shape, np.nan, np.float32)
-    values = Sparse.zeros(block.values.shape) if block.columns.kind == "sparse" else empty
-    return blocks | {name: Block(values, nothing, block.columns)}
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 
 def check(goal: Goal, answers: np.ndarray) -> None:
@@ -240,20 +187,6 @@ def test_absent_libgomp_is_one_line(monkeypatch):
     assert "libgomp.so.1" in boosting_module.missing_library()
 
 
-def test_linear_agrees_with_scikit_learn():
-    from sklearn.linear_model import LogisticRegression
-
-    random = np.random.default_rng(0)
-    values = random.normal(size=(200, 3)).astype(np.float32)
-    classes = (values @ [1, -1, 0.5] + random.normal(size=200) > 0).astype(int)
-    blocks = {"x": Block(values, np.ones(200, bool), Columns(tuple("abc"), "number"))}
-    learner = fitted("linear", blocks, Goal("classes", classes, 2))
-    penalty = learner.fitted.parts[0].model.penalty
-    matrix = learner.join(blocks)
-    reference = LogisticRegression(C=1 / (penalty * 200), max_iter=500).fit(matrix, classes)
-    np.testing.assert_allclose(learner.predict(blocks), reference.predict_proba(matrix), atol=1e-4)
-
-
 def test_kernel_decisions_are_those_of_libsvm():
     from sklearn.metrics.pairwise import rbf_kernel
     from sklearn.svm import SVC
@@ -322,20 +255,6 @@ def test_codes_of_categories_are_one_hot():
     assert len(many.data) == 20_000 and (many.indices == many.rows).all() and (many.data == 1).all()
 
 
-def test_boosting_leaves_words_out_where_they_say_little(tmp_path):
-    blocks = blocks_of()
-    words = blocks["note/words"].values
-    goals = {True: goal_of("numbers", blocks), False: Goal("numbers", words.toarray()[:, 0] * 9.0, 1)}
-    for narrow, goal in goals.items():
-        learner = fitted("boosting", blocks, goal)
-        assert learner.chosen[0].narrow is narrow
-        learner.save(tmp_path / str(narrow))
-        answers = LEARNERS["boosting"].load(tmp_path / str(narrow)).predict(blocks)
-        np.testing.assert_allclose(answers, learner.predict(blocks), rtol=1e-6)
-        without = learner.predict(removed(blocks, "note/words"))
-        assert np.array_equal(without, learner.predict(blocks)) is narrow
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_search_ends_in_time_and_the_learner_answers(name):
     blocks = blocks_of()
@@ -346,37 +265,6 @@ def test_a_search_ends_in_time_and_the_learner_answers(name):
     assert learner.hurried and answers.shape == (ROWS, 4)
     unhurried = fitted(name, blocks, goal)
     assert not unhurried.hurried
-
-
-@pytest.mark.parametrize(("power", "span"), [(1, SPANS[1]), (0.2, SPANS[0])])
-def test_a_line_is_fitted_through_numbers_as_they_are_or_drawn_in(power, span):
-    """Scores of a long tail are drawn in where answers follow their root, and not where they are linear."""
-    random = np.random.default_rng(0)
-    values = random.normal(size=(300, 2)).astype(np.float32)
-    values[:, 0] = random.exponential(size=300) if power == 1 else np.exp(1.5 * values[:, 0])
-    blocks = {"x": Block(values, np.ones(300, bool), Columns(("a", "b"), "number"))}
-    truth = (values[:, 0].astype(float) * 4) ** power + values[:, 1]
-    learner = fitted("linear", blocks, Goal("numbers", truth, 1))
-    assert learner.span == span
-    if span:
-        usual = values[:, 0] < 3  # all but a few
-        assert np.abs(learner.predict(blocks) - truth)[usual].max() < 0.1 * truth.std()
-    again = LEARNERS["linear"]()
-    again.settle(learner)
-    again.fit(blocks, Goal("numbers", truth, 1), seed=0)
-    np.testing.assert_allclose(again.predict(blocks), learner.predict(blocks))
-
-
-def test_the_span_is_chosen_by_the_numbers_beside_words():
-    blocks = blocks_of(200)
-    numbers = blocks["size"].values[:, :1]
-    truth = np.nan_to_num(numbers[:, 0]).astype(float) * 5 + blocks["note/words"].values.toarray()[:, 0]
-    whole = blocks | {"note/counts": Block(numbers, blocks["size"].present, Columns(("n",), "number"))}
-    goal = Goal("numbers", truth, 1)
-    learner = fitted("linear", whole, goal)
-    assert learner.span == fitted("linear", {"size": blocks["size"], "kind": blocks["kind"]}, goal).span > 0
-    of_text = {name: block for name, block in whole.items() if name.startswith("note/")}
-    assert fitted("linear", of_text, goal).span == 0
 
 
 @pytest.mark.parametrize("name", [*NAMES, "forest"])
@@ -404,39 +292,3 @@ def test_what_was_never_negative_is_not_predicted_so(name, transform):
     assert fitted(name, blocks, goal).predict(far).min() >= 0
     below = replace(goal, values=counts - 1, transform="none")
     assert fitted("linear", blocks, below).predict(far).min() < -1
-
-
-def test_boosting_finds_what_only_two_of_two_columns_give():
-    """Trees that each see one of them find nothing."""
-    random = np.random.default_rng(0)
-    values = random.uniform(0, 4, size=(600, 2)).astype(np.float32)
-    blocks = {
-        name: Block(values[:, [index]], np.ones(600, bool), Columns((name,), "number"))
-        for index, name in enumerate("xy")
-    }
-    classes = np.floor(values).astype(int).sum(axis=1) % 2
-    answers = fitted("boosting", blocks, Goal("classes", classes, 2)).predict(blocks)
-    assert (answers.argmax(axis=1) == classes).mean() > 0.8
-
-
-def test_a_forest_of_few_columns_chooses_among_them():
-    """Splits of a column that is drawn blindly waste most of the rows on noise."""
-    random = np.random.default_rng(0)
-    values = random.uniform(-2, 2, size=(600, 3)).astype(np.float32)
-    blocks = {"x": Block(values, np.ones(600, bool), Columns(tuple("abc"), "number"))}
-    truth = np.sin(2 * values[:, 0]) + np.abs(values[:, 1])
-    seen, new = np.arange(600) < 400, np.arange(600) >= 400
-    learner = fitted("forest", {"x": blocks["x"].rows(seen)}, Goal("numbers", truth[seen], 1))
-    errors = learner.predict({"x": blocks["x"].rows(new)}) - truth[new]
-    assert 1 - (errors**2).mean() / truth[new].var() > 0.95
-
-
-def test_boosting_splits_by_categories_of_few_rows():
-    random = np.random.default_rng(0)
-    codes = np.repeat(np.arange(60), 8)[random.permutation(480)][:, None].astype(np.float32)
-    blocks = {"shop": Block(codes, np.ones(480, bool), Columns(("shop",), "category", 60))}
-    truth = random.normal(size=60)[codes[:, 0].astype(int)]
-    seen, new = np.arange(480) < 360, np.arange(480) >= 360
-    learner = fitted("boosting", {"shop": blocks["shop"].rows(seen)}, Goal("numbers", truth[seen], 1))
-    errors = learner.predict({"shop": blocks["shop"].rows(new)}) - truth[new]
-    assert 1 - (errors**2).mean() / truth[new].var() > 0.7

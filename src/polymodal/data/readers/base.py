@@ -9,7 +9,6 @@ import copy
 import hashlib
 import json
 from collections.abc import Hashable, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from polymodal.config import MODALITIES, MOST_ITEMS, READ_MODALITIES
+from polymodal.config import MODALITIES, MOST_ITEMS
 from polymodal.data import media
 from polymodal.data.cache.memory import ReadCache, cell_key, digest
 from polymodal.data.media.path_access import Root
@@ -26,7 +25,6 @@ from polymodal.data.readers.saved_settings import check_settings
 from polymodal.data.tables.lists import as_list, first_filled, number_depth, written_list
 from polymodal.data.values.column_values import as_label
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
-from polymodal.errors import ConfigError
 from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
 
@@ -368,23 +366,6 @@ def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     import torch
 
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def recognised(cells: Sequence[Any]) -> tuple[str, str] | None:
-    """The modality of another package that claims a column most surely, and why; None if none does.
-
-    A package that cannot be imported claims nothing: it is named where its modality is declared.
-
-    Args:
-        cells: The different values of the column, as far as they are looked at.
-    """
-    claims: list[tuple[float, str, str]] = []
-    for name in READERS:
-        with suppress(ConfigError):
-            claim = None if name in READ_MODALITIES else READERS[name].recognise(cells)
-            claims += [(claim.confidence, name, claim.reason)] if claim else []
-    best = max(claims, default=None)
-    return None if best is None else best[1:]
 
 
 def _transformers_class(name: str) -> Any:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from polymodal.config import TargetConfig
+from polymodal.config import READ_MODALITIES, TargetConfig
 from polymodal.data.media import recognise
 from polymodal.data.media.cells import tidy_path
 from polymodal.data.media.formats import SEQUENCE
-from polymodal.data.readers.base import recognised
+from polymodal.data.readers.base import READERS
 from polymodal.data.schema.recognition import (
     CATEGORY,
     NUMBER,
@@ -92,7 +93,7 @@ def guess_modality(table: Table, column: str) -> Guess:
 
 def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
     """The modality by what the cells hold, whether or not the column is worth reading."""
-    result = recognised(cells.distinct) or _media(cells)
+    result = _recognised(cells.distinct) or _media(cells)
     if result:
         return Guess(column, *result)
     if holds_texts(values.type):
@@ -103,6 +104,23 @@ def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Gues
     if _is_yes_no(values, cells):
         return Guess(column, CATEGORY, _figures(cells))
     return _number(column, values, cells) or _words(column, values, cells)
+
+
+def _recognised(cells: Sequence[Any]) -> tuple[str, str] | None:
+    """The modality of another package that claims a column most surely, and why; None if none does.
+
+    A package that cannot be imported claims nothing: it is named where its modality is declared.
+
+    Args:
+        cells: The different values of the column, as far as they are looked at.
+    """
+    claims: list[tuple[float, str, str]] = []
+    for name in READERS:
+        with suppress(ConfigError):
+            claim = None if name in READ_MODALITIES else READERS[name].recognise(cells)
+            claims += [(claim.confidence, name, claim.reason)] if claim else []
+    best = max(claims, default=None)
+    return None if best is None else best[1:]
 
 
 def _number(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess | None:

@@ -16,6 +16,7 @@ from polymodal.plain.learners.contributions import BlockShare
 from polymodal.plain.learners.goal import Goal
 from polymodal.plain.learners.reduction import Reduction
 from polymodal.plain.learners.tree_arrays import Trees
+from polymodal.plain.learners.tree_options import FEWEST_ROWS, MANY_COLUMNS, options_by_size, threads_for
 from polymodal.plain.learners.trees_text import checked_text
 from polymodal.plain.learners.tuning import Fold, inner_folds
 from polymodal.plain.sparse import Matrix, as_dense
@@ -31,21 +32,15 @@ MOST_CLASSES = 100
 """A tree per class and round: with more classes it takes too long; of labels as well, a model each."""
 MOST_CELLS = 500_000
 """Rows times labels, where there are several."""
-FEW_COLUMNS = 4
-"""A tree sees at least so many columns: what two give together is found by trees that see both."""
-MANY_COLUMNS = 128
-"""Above it a tree sees fewer of the columns, in fewer bins: its time is that of their histograms."""
 PATIENCE = 2.0
 """Rounds times learning rate without a smaller loss on held-out rows, after which boosting ends."""
-MIDDLE = 2000
-"""From so many rows trees have 31 leaves, below 15."""
 FEW, MANY = 1500, 6000
 """Up to so many rows five inner folds choose the rounds, then three, then a single held-out fifth."""
 LIGHT = 5e5
 """Rows times columns times classes, above which three inner folds and one shape of trees are tried, and the
 fit to all rows keeps the learning rate of the search."""
-FEWEST_ROWS, FALLBACK = 10, 30
-"""With fewer rows none are held out, and so many rounds are trained."""
+FALLBACK = 30
+"""Rounds that are trained where no rows are held out."""
 WORK = 3e9
 """Rows times columns times trees: bounds the number of rounds of a large table."""
 FEWEST_ROUNDS, MOST_TREES = 20, 3000
@@ -54,8 +49,6 @@ HASTY = 20.0
 """Seconds left below which the fit to all rows keeps the learning rate of the search, twice that."""
 LAST_FIT = 0.4
 """Share of the time that is kept for the fit to all rows, once the rounds are chosen."""
-SMALL = 2_000_000
-"""Cells of a matrix up to which one thread is faster than several, which wait for each other."""
 TREES = "trees.txt"
 
 
@@ -166,7 +159,7 @@ class BoostingLearner(Learner["lightgbm.Booster | Trees"]):
 
     def options(self, goal: Goal, seed: int, columns: int) -> Settings:
         """Options of LightGBM by the size of the table, without those that are chosen."""
-        return _options(goal, seed, self.threads, columns)
+        return options_by_size(goal, seed, self.threads, columns)
 
     def choose(self, matrix: Matrix, goal: Goal, seed: int) -> Chosen:
         """What inner folds choose: columns of texts or not, and of small tables both shapes of trees."""
@@ -213,7 +206,7 @@ class BoostingLearner(Learner["lightgbm.Booster | Trees"]):
     def predict_part(self, model: lightgbm.Booster | Trees, matrix: Matrix) -> np.ndarray:
         """Probabilities or standardized numbers."""
         dense = as_dense(matrix)
-        result = np.asarray(model.predict(dense, num_threads=_threads(self.threads, dense.size)))
+        result = np.asarray(model.predict(dense, num_threads=threads_for(self.threads, dense.size)))
         if self.fitted is not None and self.fitted.kind != "numbers" and result.ndim == 1:
             return np.stack([1 - result, result], axis=1)
         return result
@@ -221,7 +214,7 @@ class BoostingLearner(Learner["lightgbm.Booster | Trees"]):
     def part_scores(self, model: lightgbm.Booster | Trees, matrix: Matrix) -> np.ndarray:
         """See :class:`Learner`; LightGBM gives two classes one score, the log-odds of the second."""
         booster, dense = _booster(model), as_dense(matrix)
-        threads = _threads(self.threads, dense.size)
+        threads = threads_for(self.threads, dense.size)
         result = np.asarray(booster.predict(dense, raw_score=True, num_threads=threads))
         result = result / self.divisor(booster)
         if self.fitted is not None and self.fitted.kind != "numbers" and result.ndim == 1:
@@ -236,7 +229,7 @@ class BoostingLearner(Learner["lightgbm.Booster | Trees"]):
         The base is the mean score of the training rows.
         """
         booster, dense = _booster(model), as_dense(matrix)
-        threads = _threads(self.threads, dense.size)
+        threads = threads_for(self.threads, dense.size)
         shares = np.asarray(booster.predict(dense, pred_contrib=True, num_threads=threads))
         shares = shares.reshape(matrix.shape[0], -1, matrix.shape[1] + 1) / self.divisor(booster)
         used = weights[:, -shares.shape[1] :]  # of two classes that of the second
@@ -330,39 +323,6 @@ def _rounds(
     ]
     means = np.mean(losses, axis=0)
     return float(means.min()), int(means.argmin()) + 1
-
-
-def _options(goal: Goal, seed: int, threads: int | None, columns: int) -> Settings:
-    """Options of LightGBM by the size of the table.
-
-    Few rows: small trees, each of a part of the rows and columns, so that single rows decide little.
-    """
-    rows, classes = len(goal), goal.outputs if goal.kind != "numbers" else 1
-    options: Settings = {
-        "objective": "regression" if goal.kind == "numbers" else "multiclass" if classes > 2 else "binary",
-        "num_leaves": 15 if rows < MIDDLE else 31,
-        "min_data_in_leaf": int(np.clip(rows // 50, 3, 20)),
-        "min_data_per_group": int(np.clip(rows // 20, 5, 10)),
-        "feature_fraction": min(
-            1.0, max(0.7 if columns <= MANY_COLUMNS else 0.3, FEW_COLUMNS / max(columns, 1))
-        ),
-        "bagging_fraction": 0.8 if rows >= FEWEST_ROWS else 1.0,
-        "bagging_freq": 1,
-        "lambda_l2": 1.0,
-        "seed": seed % 2**31,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": _threads(threads, rows * columns),
-        "verbosity": -1,
-    }
-    if goal.kind == "numbers":  # by default categories of fewer than 10 rows are no part of a split
-        options |= {"metric": ["l2", "l1"], "cat_smooth": 2.0, "cat_l2": 15.0}
-    return options | ({"num_class": classes} if classes > 2 else {})
-
-
-def _threads(wanted: int | None, cells: int) -> int:
-    """Threads of LightGBM; 0: as many as it likes."""
-    return wanted or (1 if cells <= SMALL else 0)
 
 
 def _trees_per_round(goal: Goal) -> int:
